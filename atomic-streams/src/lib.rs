@@ -1,0 +1,10 @@
+//! Crash-safe, stateful, exactly-once processing on Redis Streams.
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+mod id;
+mod persist;
+
+pub use id::{EntryId, InvalidEntryId};
+pub use persist::{Field, MAX_DEPTH, MAX_FIELD_BYTES, Persistable, Schema, SchemaChange, StateError, StateFields};

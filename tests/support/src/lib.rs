@@ -1,0 +1,1 @@
+//! Servers, fault proxies and worker processes for the tests and the examples.
