@@ -6,5 +6,6 @@ pub mod __private;
 mod id;
 mod persist;
 
+pub use atomic_streams_derive::Persistable;
 pub use id::{EntryId, InvalidEntryId};
 pub use persist::{Field, MAX_DEPTH, MAX_FIELD_BYTES, Persistable, Schema, SchemaChange, StateError, StateFields};
