@@ -1,0 +1,8 @@
+use atomic_streams::Persistable;
+
+#[derive(Persistable)]
+struct Counter {
+    name: &str,
+}
+
+fn main() {}
