@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use redis::AsyncCommands;
@@ -182,6 +183,10 @@ fn exists(pid: u32) -> bool {
 
 /// The state of a process as the kernel gives it: `T` is stopped.
 fn state(pid: u32) -> Option<char> {
+    if !cfg!(target_os = "linux") {
+        let ps = Command::new("ps").args(["-o", "state=", "-p", &pid.to_string()]).output().unwrap();
+        return String::from_utf8(ps.stdout).unwrap().trim().chars().next();
+    }
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
 }

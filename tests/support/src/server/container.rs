@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use rustix::process::{Pid, Signal, test_kill_process};
-use testcontainers::core::{IntoContainerPort, WaitFor};
+use testcontainers::core::IntoContainerPort;
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 
@@ -26,7 +26,6 @@ pub fn container_engine_answers() -> bool {
 pub(super) struct Container {
     /// `None` only while it is being dropped.
     node: Option<ContainerAsync<GenericImage>>,
-    host: String,
     lease: PortLease,
 }
 
@@ -52,7 +51,6 @@ impl Container {
         for _ in 0..5 {
             let lease = port.map_or_else(PortLease::free, PortLease::fixed);
             let started = GenericImage::new(name, tag)
-                .with_wait_for(WaitFor::message_on_stdout("Ready to accept connections"))
                 .with_cmd(all.clone())
                 // A port of the engine's choice would be another one after each restart.
                 .with_mapped_port(lease.port(), PORT.tcp())
@@ -61,9 +59,8 @@ impl Container {
                 .await;
             match started {
                 Ok(node) => {
-                    let host = node.get_bridge_ip_address().await.map_err(|e| e.to_string())?.to_string();
                     let url = url(lease.port());
-                    let container = Self { node: Some(node), host, lease };
+                    let container = Self { node: Some(node), lease };
                     return container.ready(&url).await.map(|()| container);
                 }
                 Err(e) => last = format!("no container of the image {image}: {e}"),
@@ -97,7 +94,8 @@ impl Container {
 
     /// Where other containers find it.
     pub(super) fn address_inside(&self) -> (String, u16) {
-        (self.host.clone(), PORT)
+        let address = self.docker(&["inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"]);
+        (address.unwrap_or_else(|e| panic!("{e}")).trim().to_owned(), PORT)
     }
 
     /// Whether its server runs, paused or not.
