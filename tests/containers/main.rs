@@ -2,26 +2,29 @@
 // Test code: a failed expectation is the test's result.
 #![allow(clippy::unwrap_used)]
 
-use std::env;
 use std::process::Command;
+use std::{env, fs};
 
 use redis::AsyncCommands;
-use support::{Server, ServerBuilder, container_engine_answers, eventually};
+use support::{Process, Server, ServerBuilder, container_engine_answers, eventually};
 
-/// A container yet to be started, of the image `ATOMIC_STREAMS_TEST_IMAGE`, else of this machine's own server, else
-/// of a public image. `None` where there is no engine to start it.
-fn container() -> Option<ServerBuilder> {
+/// The image `ATOMIC_STREAMS_TEST_IMAGE`, else one of this machine's own server, else a public one. `None` where
+/// there is no engine to run it.
+fn image() -> Option<String> {
     if !container_engine_answers() {
         eprintln!("skipped: no Docker engine answers");
         return None;
     }
-    let image = env::var("ATOMIC_STREAMS_TEST_IMAGE").unwrap_or_else(|_| {
+    Some(env::var("ATOMIC_STREAMS_TEST_IMAGE").unwrap_or_else(|_| {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/test-image");
         let made = Command::new(script).output().unwrap();
         let name = String::from_utf8(made.stdout).unwrap();
         if made.status.success() { name.trim().to_owned() } else { "redis:7".to_owned() }
-    });
-    Some(Server::builder().container(&image))
+    }))
+}
+
+fn container() -> Option<ServerBuilder> {
+    Some(Server::builder().container(&image()?))
 }
 
 #[tokio::test]
@@ -81,30 +84,23 @@ async fn a_container_can_follow_another() {
     assert_eq!(value.await, "value");
 }
 
+/// A process of its own is the later run: each sweeps once.
 #[tokio::test]
 async fn a_container_that_a_killed_run_left_is_swept() {
-    let Some(builder) = container() else { return };
+    let Some(image) = image() else { return };
     // The number of a process that has ended.
-    let ended = {
-        let mut process = Command::new("true").spawn().unwrap();
-        process.wait().unwrap();
-        process.id()
-    };
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    let mine = env::var("ATOMIC_STREAMS_TEST_IMAGE").ok();
-    let image = mine.unwrap_or_else(|| {
-        let listed =
-            docker(&["images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "label=atomic-streams-test"]);
-        listed.lines().next().unwrap_or("redis:7").to_owned()
-    });
-    let label = format!("atomic-streams-test={} {ended}", host.trim());
+    let mut process = Command::new("true").spawn().unwrap();
+    process.wait().unwrap();
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let label = format!("atomic-streams-test={} {}", host.trim(), process.id());
     let left = docker(&["create", "--label", &label, &image]);
     let left = format!("id={}", left.trim());
 
-    let server = builder.start().await;
+    let later = Process::binary(env::current_exe().unwrap());
+    let later = later.args(["--exact", "a_container_answers_and_is_gone_after_drop"]).start();
+    assert!(later.wait().await.success(), "{}", later.output());
     // Another test may be at it too.
     eventually("the container is swept", async || containers(&left).is_empty()).await;
-    assert!(server.is_alive());
 }
 
 /// The containers, running or not, that a filter finds.
