@@ -25,7 +25,7 @@ pub fn container_engine_answers() -> bool {
 #[derive(Debug)]
 pub(super) struct Container {
     /// `None` only while it is being dropped.
-    node: Option<ContainerAsync<GenericImage>>,
+    node: Option<Box<ContainerAsync<GenericImage>>>,
     lease: PortLease,
 }
 
@@ -60,7 +60,7 @@ impl Container {
             match started {
                 Ok(node) => {
                     let url = url(lease.port());
-                    let container = Self { node: Some(node), lease };
+                    let container = Self { node: Some(Box::new(node)), lease };
                     return container.ready(&url).await.map(|()| container);
                 }
                 Err(e) => last = format!("no container of the image {image}: {e}"),

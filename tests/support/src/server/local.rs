@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::Signal;
-use tempfile::TempDir;
 
+use super::folder::DataFolder;
 use super::ready::until_ready;
 use super::version::Version;
 use crate::child::{TiedChild, tied_command};
@@ -24,7 +24,7 @@ pub(super) struct Local {
     process: Mutex<Arc<TiedChild>>,
     binary: PathBuf,
     args: Vec<String>,
-    folder: TempDir,
+    folder: DataFolder,
     lease: PortLease,
 }
 
@@ -48,8 +48,7 @@ impl Local {
         // The lease keeps other tests away, but not strangers: one may have taken the port since it was tried.
         for _ in 0..20 {
             let lease = port.map_or_else(PortLease::free, PortLease::fixed);
-            let folder = tempfile::Builder::new().prefix("atomic-streams-test-").tempdir();
-            let folder = folder.map_err(|e| format!("no folder for the server's data: {e}"))?;
+            let folder = DataFolder::new()?;
             let process = Mutex::new(Arc::new(launch(&binary, &all, &folder, lease.port())?));
             let local = Self { process, binary: binary.clone(), args: all.clone(), folder, lease };
             match local.ready(&url(local.port())).await {
@@ -111,7 +110,7 @@ impl Local {
 
 const LOG: &str = "server.log";
 
-fn launch(binary: &Path, args: &[String], folder: &TempDir, port: u16) -> Result<TiedChild, String> {
+fn launch(binary: &Path, args: &[String], folder: &DataFolder, port: u16) -> Result<TiedChild, String> {
     let failed = |e| format!("{} did not start: {e}", binary.display());
     // Its output rather than --logfile: the reason why a server refuses to start goes to its standard error.
     let log = File::options().create(true).append(true).open(folder.path().join(LOG)).map_err(failed)?;
