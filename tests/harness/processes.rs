@@ -45,6 +45,12 @@ async fn signals_arrive() {
 }
 
 #[tokio::test]
+async fn a_process_may_be_given_an_empty_path() {
+    let process = Process::binary("/bin/sh").args(["-c", "echo \"($PATH)\""]).env("PATH", "").start();
+    assert_eq!(process.wait_for_line(|_| true).await, "()");
+}
+
+#[tokio::test]
 async fn a_kill_is_a_kill() {
     let process = shell("echo ready; exec sleep 1000");
     process.wait_for_line(|line| line == "ready").await;

@@ -1,6 +1,7 @@
 //! Child processes that do not outlive this one.
 
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
@@ -11,21 +12,25 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 /// A command that the kernel kills when this process ends, where the machine has a `setpriv` that can ask for that.
 /// (A call of `prctl` between fork and exec would need unsafe code.)
 pub(crate) fn tied_command(program: &Path) -> Command {
-    if !setpriv_works() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    let Some(setpriv) = setpriv() else { return Command::new(program) };
+    let mut command = Command::new(setpriv);
+    // A Ctrl-C is for this process, which may still need its server to end in good order.
+    command.args(TIE).arg(program).process_group(0);
     command
 }
 
-fn setpriv_works() -> bool {
-    static WORKS: OnceLock<bool> = OnceLock::new();
-    *WORKS.get_or_init(|| {
-        let mut probe = Command::new("setpriv");
-        probe.args(["--pdeathsig", "KILL", "--", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
-        probe.status().is_ok_and(|status| status.success())
-    })
+const TIE: [&str; 3] = ["--pdeathsig", "KILL", "--"];
+
+/// Where it is, so that a child may be given any PATH. The one of busybox does not know the option.
+fn setpriv() -> Option<&'static Path> {
+    static WORKING: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let find = || {
+        let setpriv = on_path(&["setpriv"])?;
+        let mut probe = Command::new(&setpriv);
+        probe.args(TIE).arg("true").stdout(Stdio::null()).stderr(Stdio::null());
+        probe.status().is_ok_and(|status| status.success()).then_some(setpriv)
+    };
+    WORKING.get_or_init(find).as_deref()
 }
 
 /// Starts a command on a thread that lives as long as the process: the kernel ties the child to the thread that
