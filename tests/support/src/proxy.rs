@@ -1,5 +1,6 @@
 //! A proxy in front of a server, with faults.
 
+mod bytes;
 mod connection;
 mod flow;
 mod hold;

@@ -4,6 +4,7 @@ mod builder;
 mod choice;
 #[cfg(feature = "containers")]
 mod container;
+mod folder;
 mod local;
 mod ready;
 mod version;

@@ -1,7 +1,6 @@
 //! One connection through a proxy.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::bytes::{drain, read, write};
 use super::flow::Flow;
 use super::resp::{frame_length, is_push};
 use super::settings::{Settings, Shared, Side};
@@ -53,23 +53,6 @@ pub(super) async fn serve(
             // client what it has not read yet.
             let _ = client.shutdown().await;
             drain(&client, &mut orders).await;
-        }
-    }
-}
-
-/// Reads until the client closes or the proxy gets other orders.
-async fn drain(client: &TcpStream, orders: &mut watch::Receiver<Settings>) {
-    let mut buffer = [0; 1024];
-    loop {
-        tokio::select! {
-            _ = orders.changed() => return,
-            _ = client.readable() => {}
-        }
-        match client.try_read(&mut buffer) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
         }
     }
 }
@@ -293,30 +276,5 @@ impl<'a> Connection<'a> {
             *budget -= written;
         }
         (self.budget == Some(0)).then_some(End::CutShort)
-    }
-}
-
-/// Takes what has arrived; true at the end of the stream.
-fn read(stream: &TcpStream, into: &mut Vec<u8>) -> bool {
-    let mut buffer = [0; 64 * 1024];
-    match stream.try_read(&mut buffer) {
-        Ok(0) => true,
-        Ok(length) => {
-            into.extend_from_slice(&buffer[..length]);
-            false
-        }
-        Err(e) => e.kind() != io::ErrorKind::WouldBlock,
-    }
-}
-
-fn write(stream: &TcpStream, from: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
-    let limit = limit.min(from.len());
-    match stream.try_write(&from[..limit]) {
-        Ok(written) => {
-            from.drain(..written);
-            Ok(written)
-        }
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        Err(e) => Err(e),
     }
 }
