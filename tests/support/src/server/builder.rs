@@ -100,7 +100,9 @@ impl ServerBuilder {
             #[cfg(feature = "containers")]
             Choice::Container => {
                 let url = |port| self.url(port);
-                let container = super::Container::start(self.image.clone(), &self.args, self.port, url).await?;
+                let started = super::Container::start(self.image.clone(), &self.args, self.port, url).await;
+                let container =
+                    started.map_err(|e| format!("{e}\n(a redis-server or valkey-server on the PATH does as well)"))?;
                 let port = container.port();
                 self.server(Backend::Container(container), port)
             }
