@@ -15,7 +15,7 @@ use std::str::FromStr;
 /// assert_eq!(id.to_string(), "1700000000000-3");
 /// # Ok::<(), atomic_streams::InvalidEntryId>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
     /// Milliseconds since the Unix epoch, as the server's clock said when the entry was added.
     pub ms: u64,
@@ -43,11 +43,26 @@ impl EntryId {
         }
         Some(Self::new(ms.parse().ok()?, seq.parse().ok()?))
     }
+
+    /// Writes what [`fmt::Display`] shows, without its cost.
+    pub(crate) fn write(self, into: &mut Vec<u8>) {
+        let mut digits = itoa::Buffer::new();
+        into.extend_from_slice(digits.format(self.ms).as_bytes());
+        into.push(b'-');
+        into.extend_from_slice(digits.format(self.seq).as_bytes());
+    }
 }
 
 impl fmt::Display for EntryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.ms, self.seq)
+    }
+}
+
+/// As it is shown: an ID says more in its own notation.
+impl fmt::Debug for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

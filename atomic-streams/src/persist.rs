@@ -10,7 +10,7 @@ pub use msgpack::{MAX_DEPTH, MAX_FIELD_BYTES, StateError};
 pub use msgpack::{decode_value, encode_value};
 pub use schema::{Field, Schema, SchemaChange};
 pub(crate) use schema::{Plan, Stored};
-pub(crate) use snapshot::Snapshot;
+pub(crate) use snapshot::{Changed, Snapshot};
 
 /// A handler whose fields survive it: kept in Redis, committed with every message, restored at every start.
 ///
