@@ -1,0 +1,117 @@
+#!lua
+-- attach: take ownership of a subscription, or say why not. Reads decide; writes come last.
+-- KEYS  1 record   2 stream
+-- ARGV  1 instance: random, one per consumer object    2 attempt: counts up per instance, one number per send
+--       3 owner, for people (host/pid)                 4 lease, ms
+--       5 stream    6 group    7 start of a new subscription: an ID, or '$' for the stream's end
+--       8 stored schema that the caller accepts        9 schema that a new record gets
+--       10 value of @lease that the caller has seen unchanged for a whole lease, or ''
+--       11 permissions given by the user, letters: a adopt a group that is not ours, n start anew though the record is lost,
+--          r the stream was replaced: read it from its beginning, s the stream was replaced: skip what it holds
+-- Reply {'OWNED', head, epoch, now ms, created 0/1, @lease before, position, processed, base or '', last ID, length, entries added}
+--       {'STANDBY', owner, ms left, @lease}       {'STALE', attempt on record}     {'SCHEMA', stored}
+--       {'LOST', cursor}   {'ADOPT', cursor, pending}   {'BEHIND', last ID, position, length}
+--       {'FOREIGN', stream, group}   {'FORMAT', format}   {'WRONGTYPE', key, type}   {'DENIED', command, key}
+local record, stream, group, may = KEYS[1], KEYS[2], ARGV[6], ARGV[11]
+local mark = '@atomic-streams'
+
+local function before(a, b) -- IDs have up to 20 digits a half: too many for Lua's numbers
+  local am, as = a:match('^(%d+)-(%d+)$')
+  local bm, bs = b:match('^(%d+)-(%d+)$')
+  if am == bm then am, bm = as, bs end
+  return #am < #bm or (#am == #bm and am < bm)
+end
+
+local function fields(flat)
+  local named = {}
+  for i = 1, #flat, 2 do named[flat[i]] = flat[i + 1] end
+  return named
+end
+
+for key, want in pairs({[record] = 'hash', [stream] = 'stream'}) do
+  local is = redis.call('TYPE', key).ok
+  if is ~= want and is ~= 'none' then return {'WRONGTYPE', key, is} end
+end
+for _, command in ipairs({
+  {'HSET', record, 'f', 'v'}, {'HGET', record, 'f'}, {'HDEL', record, 'f'}, {'PERSIST', record},
+  {'XRANGE', stream, '-', '+'}, {'XREAD', 'STREAMS', stream, '0-0'}, {'XSETID', stream, '0-0'},
+  {'XGROUP', 'CREATE', stream, group, '0-0', 'MKSTREAM'}, {'XGROUP', 'CREATECONSUMER', stream, group, mark},
+  {'XGROUP', 'SETID', stream, group, '0-0'},
+}) do
+  if not redis.acl_check_cmd(unpack(command)) then
+    local name = command[1] == 'XGROUP' and 'XGROUP ' .. command[2] or command[1]
+    return {'DENIED', name, command[1]:sub(1, 1) == 'X' and stream or record}
+  end
+end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local have = redis.call('EXISTS', record) == 1
+local r = redis.call('HMGET', record, '@stream', '@group', '@format', '@schema', '@head', '@lease', '@owner', '@epoch', '@position', '@processed', '@base')
+local head, lease, position, processed, base = r[5], r[6], r[9], tonumber(r[10] or 0), r[11] or ''
+local sequence = '0'
+if have then
+  if r[1] ~= ARGV[5] or r[2] ~= group then return {'FOREIGN', r[1] or '', r[2] or ''} end
+  local token
+  if head then token, sequence = head:match('^(.+):(%d+)$') end
+  if r[3] ~= '1' or not (token and tonumber(lease) and r[8] and position and r[10]) then return {'FORMAT', r[3] or ''} end
+  if r[4] ~= ARGV[8] then return {'SCHEMA', r[4] or ''} end
+  local instance, attempt = token:match('^([^.]+)%.(%d+)%.')
+  if instance == ARGV[1] then
+    if tonumber(ARGV[2]) <= tonumber(attempt) then return {'STALE', attempt} end
+  elseif now < tonumber(lease) and lease ~= ARGV[10] then
+    return {'STANDBY', r[7] or '', tonumber(lease) - now, lease}
+  end
+end
+
+local last, length, added, first = '0-0', 0, 0, nil
+local cursor, pending, ours
+if redis.call('EXISTS', stream) == 1 then
+  local info = fields(redis.call('XINFO', 'STREAM', stream))
+  last, length, added = info['last-generated-id'], info['length'], info['entries-added']
+  if info['first-entry'] then first = info['first-entry'][1] end
+  for _, each in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local found = fields(each)
+    if found.name == group then cursor, pending = found['last-delivered-id'], found.pending end
+  end
+  if cursor then
+    for _, each in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+      if fields(each).name == mark then ours = true end
+    end
+  end
+end
+
+if not have then
+  if cursor and ours and not may:find('n', 1, true) then return {'LOST', cursor} end
+  if cursor and not ours and (pending > 0 or not may:find('a', 1, true)) then return {'ADOPT', cursor, pending} end
+  if cursor and not ours then position = cursor
+  elseif ARGV[7] == '$' then position = last
+  else position = ARGV[7] end
+  if position == last then base = added
+  elseif not first or before(position, first) then base = added - length end
+end
+local replaced = before(last, position)
+if replaced and length > 0 then
+  if may:find('r', 1, true) then position, base, replaced = '0-0', added - length - processed, false
+  elseif may:find('s', 1, true) then base = added - processed
+  else return {'BEHIND', last, position, length} end
+end
+
+if type(base) == 'number' then base = string.format('%.0f', base) end
+
+-- From here on: writes.
+local epoch = (tonumber(r[8]) or 0) + 1
+head = string.format('%s.%s.%d.%s%06d:%s', ARGV[1], ARGV[2], epoch, time[1], time[2], sequence)
+redis.call('HSET', record, '@stream', ARGV[5], '@group', group, '@format', '1', '@head', head, '@epoch', epoch, '@owner', ARGV[3],
+  '@lease', string.format('%.0f', now + tonumber(ARGV[4])), '@position', position, '@base', base)
+if not have then redis.call('HSET', record, '@processed', '0', '@schema', ARGV[9], '@created', string.format('%.0f', now)) end
+redis.call('PERSIST', record)
+if not cursor then redis.call('XGROUP', 'CREATE', stream, group, position, 'MKSTREAM') end
+if not ours then redis.call('XGROUP', 'CREATECONSUMER', stream, group, mark) end
+if replaced then
+  redis.call('XSETID', stream, position)
+  last = position
+end
+if base == '' then redis.call('XGROUP', 'SETID', stream, group, position)
+else redis.call('XGROUP', 'SETID', stream, group, position, 'ENTRIESREAD', base + processed) end
+return {'OWNED', head, epoch, now, have and 0 or 1, lease or '', position, processed, base, last, length, added}

@@ -1,0 +1,130 @@
+#!lua
+-- commit: apply one step of a subscription, or nothing. A step follows exactly one head.
+-- KEYS  1 record   2 stream   3.. output streams
+-- ARGV  1 head that this step follows    2 head after it    3 position after it    4 entries processed after it
+--       5 group    6 entries read after it, for the group's lag, or ''
+--       7 n, then n names and values of state fields; then operations, in this order:
+--       'P', first ID, last ID, digest of the last entry    proof of the read that this step is the first to use
+--       'D', n, n names                                     state fields to delete
+--       'C', key                                            first use of an output under this token: check it
+--       'A', key, n, n names and values                     publish to output KEYS[key]
+--       'T', key, 'MAXLEN' or 'MINID', '~' or '=', bound    trim output KEYS[key]
+-- Reply 1 committed
+--       {'COMMITTED', why the group's cursor stayed or '', why an output was not trimmed or ''}
+--       {'FENCED', owner}                     another attach owns the record, or there is none
+--       {'DIVERGED', head, position, 'sequence' | 'gap' | 'gone'}
+--       {'REFUSED', key name, why}            this output cannot be written; nothing was done
+local record, stream = KEYS[1], KEYS[2]
+local head = redis.call('HGET', record, '@head')
+if head ~= ARGV[1] then
+  if not head or head:match('^(.*):') ~= ARGV[1]:match('^(.*):') then
+    return {'FENCED', redis.call('HGET', record, '@owner') or ''}
+  end
+  return {'DIVERGED', head, redis.call('HGET', record, '@position') or '', 'sequence'}
+end
+
+local first_operation = 8 + ARGV[7]
+local added, refused_key, refused, trims, deleted
+if ARGV[first_operation] then
+  -- Check: nothing is written in this pass.
+  local i, publishes = first_operation, false
+  while ARGV[i] do
+    local kind = ARGV[i]
+    if kind == 'A' then
+      local key = KEYS[tonumber(ARGV[i + 1])]
+      publishes = true
+      -- Without the right to undo it, a publish could outlive a refusal that follows.
+      if not redis.acl_check_cmd('XDEL', key, '0-1') then return {'REFUSED', key, 'NOPERM no permission to run XDEL, which undoes a publish'} end
+      i = i + 3 + ARGV[i + 2]
+    elseif kind == 'C' then
+      local key = KEYS[tonumber(ARGV[i + 1])]
+      local is = redis.call('TYPE', key).ok
+      if is ~= 'stream' and is ~= 'none' then return {'REFUSED', key, 'WRONGTYPE the key holds a ' .. is .. ', not a stream'} end
+      if not redis.acl_check_cmd('XADD', key, '*', 'f', 'v') then return {'REFUSED', key, 'NOPERM no permission to run XADD'} end
+      i = i + 2
+    elseif kind == 'P' then
+      local position = redis.call('HGET', record, '@position')
+      local entry = redis.call('XRANGE', stream, '(' .. position, ARGV[i + 1], 'COUNT', 1)[1]
+      if entry and entry[1] ~= ARGV[i + 1] then return {'DIVERGED', head, position, 'gap'} end
+      if ARGV[i + 2] ~= ARGV[i + 1] then entry = redis.call('XRANGE', stream, ARGV[i + 2], ARGV[i + 2])[1] end
+      if not entry then return {'DIVERGED', head, position, 'gone'} end
+      local sized = {}
+      for n, value in ipairs(entry[2]) do
+        sized[2 * n - 1] = #value
+        sized[2 * n] = value
+      end
+      if redis.sha1hex(table.concat(sized, ':')) ~= ARGV[i + 3] then return {'DIVERGED', head, position, 'gone'} end
+      i = i + 4
+    elseif kind == 'T' then
+      local key = KEYS[tonumber(ARGV[i + 1])]
+      if not redis.acl_check_cmd('XTRIM', key, ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]) then
+        return {'REFUSED', key, 'NOPERM no permission to run XTRIM'}
+      end
+      trims = trims or i
+      i = i + 5
+    else
+      if not redis.acl_check_cmd('HDEL', record, 'f') then return {'REFUSED', record, 'NOPERM no permission to run HDEL'} end
+      deleted = i
+      i = i + 2 + ARGV[i + 1]
+    end
+  end
+  if (publishes or deleted) and not redis.acl_check_cmd('HSET', record, 'f', 'v') then
+    return {'REFUSED', record, 'NOPERM no permission to run HSET'}
+  end
+
+  -- Apply: what can still fail comes first and is undone.
+  i = first_operation
+  while publishes and ARGV[i] do
+    local kind = ARGV[i]
+    if kind == 'A' then
+      local key, last = KEYS[tonumber(ARGV[i + 1])], i + 2 + ARGV[i + 2]
+      local id = redis.pcall('XADD', key, '*', unpack(ARGV, i + 3, last))
+      if type(id) == 'table' then
+        refused_key, refused = key, id.err
+        break
+      end
+      added = added or {}
+      added[#added + 1] = key
+      added[#added + 1] = id
+      i = last + 1
+    elseif kind == 'C' then i = i + 2
+    elseif kind == 'P' then i = i + 4
+    elseif kind == 'T' then i = i + 5
+    else i = i + 2 + ARGV[i + 1] end
+  end
+end
+
+if not refused then
+  local last = first_operation - 1
+  local r = redis.pcall('HSET', record, '@head', ARGV[2], '@position', ARGV[3], '@processed', ARGV[4], unpack(ARGV, 8, math.min(last, 7007)))
+  local i = 7008
+  while i <= last and type(r) == 'number' do
+    r = redis.pcall('HSET', record, unpack(ARGV, i, math.min(i + 6999, last)))
+    i = i + 7000
+  end
+  if type(r) == 'table' then refused_key, refused = record, r.err end
+end
+if refused then
+  if added then
+    for n = 1, #added, 2 do redis.call('XDEL', added[n], added[n + 1]) end
+  end
+  return {'REFUSED', refused_key, refused}
+end
+if deleted then
+  local names = tonumber(ARGV[deleted + 1])
+  for n = 1, names, 7000 do
+    redis.call('HDEL', record, unpack(ARGV, deleted + 1 + n, deleted + 1 + math.min(n + 6999, names)))
+  end
+end
+
+local cursor
+if ARGV[6] == '' then cursor = redis.pcall('XGROUP', 'SETID', stream, ARGV[5], ARGV[3])
+else cursor = redis.pcall('XGROUP', 'SETID', stream, ARGV[5], ARGV[3], 'ENTRIESREAD', ARGV[6]) end
+local untrimmed
+while trims and ARGV[trims] do
+  local r = redis.pcall('XTRIM', KEYS[tonumber(ARGV[trims + 1])], ARGV[trims + 2], ARGV[trims + 3], ARGV[trims + 4])
+  if type(r) == 'table' then untrimmed = r.err end
+  trims = trims + 5
+end
+if cursor.err or untrimmed then return {'COMMITTED', cursor.err or '', untrimmed or ''} end
+return 1

@@ -1,0 +1,29 @@
+//! The protocol as pure decisions: what to ask the server next, and what its answer means.
+//!
+//! No tokio, no redis, no clock: time and randomness come in as arguments. The consumer's tasks drive these types, and so
+//! do the tests.
+//!
+//! - [`Attaching`] takes ownership: [`AttachRequest`] out, [`AttachReply`] in, [`AttachNext`] says how to go on.
+//! - [`Sequencer`] turns what handlers did into [`Commit`]s, each following the one before.
+//! - [`Reconciler`] holds every reply against what was sent; the first doubt is a [`SessionEnd`].
+
+mod attaching;
+mod failure;
+mod head;
+mod messages;
+mod reconciler;
+mod sequencer;
+mod subscription;
+mod timing;
+
+pub use attaching::{AttachNext, Attaching, Stop};
+pub use failure::{Failure, Permanent, Transient};
+pub use head::{Head, Token};
+pub use messages::{
+    AttachReply, AttachRequest, Behind, Commit, Divergence, Operation, Owned, Permissions, Proof, Renewed, Start, Step,
+    StepReply,
+};
+pub use reconciler::{Outcome, Reconciler, SessionEnd};
+pub use sequencer::Sequencer;
+pub use subscription::Subscription;
+pub use timing::Timing;

@@ -1,0 +1,195 @@
+//! What goes to the server and what comes back: the arguments and replies of the scripts, as types.
+
+use crate::entry::Fields;
+use crate::id::EntryId;
+use crate::staged::Trim;
+
+use super::head::Head;
+
+/// Where a new subscription begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// Before the first entry that the stream still has.
+    #[default]
+    Beginning,
+    /// After the last entry that the stream has at the first attach.
+    End,
+    /// After this entry.
+    After(EntryId),
+}
+
+/// What the user allows an attach to do beyond the ordinary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Permissions {
+    /// Take over a group that another program made, at its cursor.
+    pub adopt_group: bool,
+    /// Start anew though the record is lost.
+    pub start_over: bool,
+    /// The stream was replaced by one with lower IDs: read it from its beginning.
+    pub read_replaced: bool,
+    /// The stream was replaced by one with lower IDs: skip what it holds.
+    pub skip_replaced: bool,
+}
+
+/// The arguments of one attach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachRequest {
+    pub instance: String,
+    pub attempt: u64,
+    pub owner: String,
+    pub lease_ms: u64,
+    pub start: Start,
+    /// The stored schema that the caller accepts.
+    pub accepted_schema: String,
+    /// The schema that a new record gets.
+    pub new_schema: String,
+    /// A value of `@lease` seen unchanged for a whole lease by the caller's own clock.
+    pub expired_lease: Option<String>,
+    pub permissions: Permissions,
+}
+
+/// What an attach found and took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owned {
+    pub head: Head,
+    /// How many attaches the record has had; for people.
+    pub epoch: u64,
+    /// The record was made by this attach.
+    pub created: bool,
+    /// The previous owner released its lease; it left nothing behind.
+    pub released: bool,
+    pub position: EntryId,
+    pub processed: u64,
+    /// Entries added to the stream up to the position, minus entries processed, where known.
+    pub base: Option<i64>,
+    pub last_id: EntryId,
+    /// Entries in the stream.
+    pub length: u64,
+}
+
+/// The stream's last ID is before the position, and it holds entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    pub last_id: EntryId,
+    pub position: EntryId,
+    /// Entries in the stream.
+    pub length: u64,
+}
+
+/// The replies of `attach.lua`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttachReply {
+    Owned(Owned),
+    Standby { owner: String, left_ms: u64, lease: String },
+    Stale { attempt: u64 },
+    Schema { stored: String },
+    Lost { cursor: EntryId },
+    Adopt { cursor: EntryId, pending: u64 },
+    Behind(Behind),
+    Foreign { stream: String, group: String },
+    Format { format: String },
+    WrongType { key: String, holds: String },
+    Denied { command: String, key: String },
+}
+
+/// Proves that a read happened in the history in which its first commit is applied.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Proof {
+    pub first: EntryId,
+    pub last: EntryId,
+    /// Digest of the last entry's fields.
+    pub digest: String,
+}
+
+/// What a commit does to an output stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Adds an entry. `check`: first use of this output under the token.
+    Publish { stream: String, fields: Fields, check: bool },
+    /// Trims the output, after everything else.
+    Trim { stream: String, trim: Trim },
+}
+
+/// One step of the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The sequence that this step follows.
+    pub follows: u64,
+    /// The entry whose effects these are; `None` for a step of nothing, which moves the sequence alone.
+    pub entry: Option<EntryId>,
+    pub position: EntryId,
+    pub processed: u64,
+    /// For the group's lag, where known.
+    pub entries_read: Option<u64>,
+    pub proof: Option<Proof>,
+    /// Names and encoded values of the state fields that changed.
+    pub fields: Vec<(&'static str, Vec<u8>)>,
+    /// State fields to delete.
+    pub deleted: Vec<String>,
+    /// Publishes first, then trims.
+    pub operations: Vec<Operation>,
+}
+
+impl Commit {
+    /// About how many bytes it takes on its way.
+    pub fn size_bytes(&self) -> usize {
+        let fields: usize = self.fields.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
+        let operations: usize = self
+            .operations
+            .iter()
+            .map(|operation| match operation {
+                Operation::Publish { stream, fields, .. } => stream.len() + fields.size_bytes() + 32 * fields.len(),
+                Operation::Trim { stream, .. } => stream.len() + 64,
+            })
+            .sum();
+        512 + fields + operations
+    }
+}
+
+/// What the committer sends, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    Commit(Commit),
+    Renew { lease_ms: u64 },
+    Release,
+}
+
+/// Where a commit's assumption failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Divergence {
+    /// The record is at another sequence: a step before this one is missing, or the server was rolled back.
+    Sequence,
+    /// Entries lie between the position and the read that was to follow it.
+    Gap,
+    /// The last entry of the read is not there any more, or is another one.
+    Gone,
+}
+
+/// What a renewal found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewed {
+    pub head: Head,
+    pub position: EntryId,
+    pub last_id: EntryId,
+    /// The last entry that the stream holds.
+    pub last_entry: Option<EntryId>,
+    pub base: Option<i64>,
+    /// Entries that went unread from the stream; below 0, the stream was made anew.
+    pub vanished: i64,
+    /// The group's cursor had to be put right.
+    pub cursor_repaired: bool,
+    /// Why the cursor could not be put right.
+    pub cursor_trouble: Option<String>,
+}
+
+/// The replies of `commit.lua`, `renew.lua` and `release.lua`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepReply {
+    Committed { cursor_trouble: Option<String>, trim_trouble: Option<String> },
+    Renewed(Renewed),
+    Released { was_owner: bool },
+    Fenced { owner: String },
+    Diverged { found: String, position: String, why: Divergence },
+    Refused { key: String, why: String },
+    Behind(Behind),
+}

@@ -1,0 +1,236 @@
+//! Holds every reply against what was sent.
+
+use crate::id::EntryId;
+
+use super::failure::Failure;
+use super::messages::{Behind, Divergence, Owned, Step, StepReply};
+
+/// The settling end of a session: knows what the server has confirmed, and what it must show next.
+///
+/// Steps go to the server in order over one connection, and replies come back in that order.
+#[derive(Clone, Debug)]
+pub struct Reconciler {
+    committed: u64,
+    position: EntryId,
+    base: Option<i64>,
+    /// The last entry of the stream that the reader had not delivered at the last renewal, though it was waiting for one.
+    undelivered: Option<EntryId>,
+}
+
+/// What a good reply says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Committed {
+        /// The entry whose effects are committed now.
+        entry: Option<EntryId>,
+        /// The group's cursor stayed behind, and why: renew, which puts it right.
+        cursor_trouble: Option<String>,
+        /// An output was not trimmed, and why.
+        trim_trouble: Option<String>,
+    },
+    Renewed {
+        /// Entries that went unread from the stream; below 0, the stream was made anew.
+        vanished: i64,
+        cursor_repaired: bool,
+        cursor_trouble: Option<String>,
+        /// The stream's last ID.
+        last_id: EntryId,
+    },
+    Released,
+}
+
+/// Why a session is over. Memory is dropped, both connections with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// Another attach owns the record.
+    Fenced { owner: String },
+    /// The server does not hold what this session has built on.
+    Diverged { why: Divergence },
+    /// A renewal showed another head than the one that was committed.
+    RolledBack,
+    /// A commit could not be applied as it is.
+    Refused { entry: Option<EntryId>, key: String, why: String },
+    /// The stream's last ID is before the position.
+    Behind(Behind),
+    /// The reader waits, and entries are there: it sits on another server.
+    ReaderStale,
+    /// An error reply, a broken connection, a time-out: what was sent may have been applied.
+    Failed { failure: Failure, words: String },
+}
+
+impl Reconciler {
+    pub fn new(owned: &Owned) -> Self {
+        Self { committed: owned.head.sequence, position: owned.position, base: owned.base, undelivered: None }
+    }
+
+    /// The position that the server has confirmed.
+    pub fn position(&self) -> EntryId {
+        self.position
+    }
+
+    /// Completes a step on its way out.
+    pub fn sending(&self, step: &mut Step) {
+        if let Step::Commit(commit) = step {
+            commit.entries_read =
+                self.base.and_then(|base| base.checked_add_unsigned(commit.processed)?.try_into().ok());
+        }
+    }
+
+    /// What the reply to `step` means.
+    ///
+    /// `reader_waits_after` is the last ID that the reader has delivered, if it was waiting for more since before the step
+    /// was sent.
+    pub fn reply(
+        &mut self,
+        step: &Step,
+        reply: StepReply,
+        reader_waits_after: Option<EntryId>,
+    ) -> Result<Outcome, SessionEnd> {
+        let entry = match step {
+            Step::Commit(commit) => commit.entry,
+            Step::Renew { .. } | Step::Release => None,
+        };
+        match (step, reply) {
+            (_, StepReply::Fenced { owner }) => Err(SessionEnd::Fenced { owner }),
+            (_, StepReply::Diverged { why, .. }) => Err(SessionEnd::Diverged { why }),
+            (_, StepReply::Refused { key, why }) => Err(SessionEnd::Refused { entry, key, why }),
+            (_, StepReply::Behind(behind)) => Err(SessionEnd::Behind(behind)),
+            (Step::Commit(commit), StepReply::Committed { cursor_trouble, trim_trouble }) => {
+                self.committed = commit.follows + 1;
+                self.position = commit.position;
+                Ok(Outcome::Committed { entry, cursor_trouble, trim_trouble })
+            }
+            (Step::Renew { .. }, StepReply::Renewed(renewed)) => {
+                if renewed.head.sequence != self.committed || renewed.position != self.position {
+                    return Err(SessionEnd::RolledBack);
+                }
+                let undelivered =
+                    renewed.last_entry.filter(|last| reader_waits_after.is_some_and(|after| after < *last));
+                // An entry may have come a moment ago: only one that a whole period did not bring is proof.
+                if let (Some(before), Some(after)) = (self.undelivered, reader_waits_after)
+                    && undelivered.is_some()
+                    && after < before
+                {
+                    return Err(SessionEnd::ReaderStale);
+                }
+                self.undelivered = undelivered;
+                self.base = renewed.base;
+                Ok(Outcome::Renewed {
+                    vanished: renewed.vanished,
+                    cursor_repaired: renewed.cursor_repaired,
+                    cursor_trouble: renewed.cursor_trouble,
+                    last_id: renewed.last_id,
+                })
+            }
+            (Step::Release, StepReply::Released { .. }) => Ok(Outcome::Released),
+            (step, reply) => Err(SessionEnd::Failed {
+                failure: Failure::Transient(super::failure::Transient::Other),
+                words: format!("the reply {reply:?} does not belong to {step:?}"),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::Head;
+    use super::super::messages::{Commit, Renewed};
+    use super::*;
+
+    fn id(ms: u64) -> EntryId {
+        EntryId::new(ms, 0)
+    }
+
+    fn reconciler() -> Reconciler {
+        Reconciler::new(&Owned {
+            head: Head::parse("t:5").unwrap(),
+            epoch: 1,
+            created: false,
+            released: true,
+            position: id(3),
+            processed: 4,
+            base: Some(2),
+            last_id: id(9),
+            length: 6,
+        })
+    }
+
+    fn commit(follows: u64, at: u64) -> Step {
+        Step::Commit(Commit {
+            follows,
+            entry: Some(id(at)),
+            position: id(at),
+            processed: 5,
+            entries_read: None,
+            proof: None,
+            fields: Vec::new(),
+            deleted: Vec::new(),
+            operations: Vec::new(),
+        })
+    }
+
+    const DONE: StepReply = StepReply::Committed { cursor_trouble: None, trim_trouble: None };
+    const RENEW: Step = Step::Renew { lease_ms: 9 };
+
+    fn renewed(sequence: u64, position: u64, last_entry: u64) -> StepReply {
+        StepReply::Renewed(Renewed {
+            head: Head::parse(&format!("t:{sequence}")).unwrap(),
+            position: id(position),
+            last_id: id(last_entry),
+            last_entry: Some(id(last_entry)),
+            base: Some(1),
+            vanished: 0,
+            cursor_repaired: false,
+            cursor_trouble: None,
+        })
+    }
+
+    #[test]
+    fn a_renewal_must_show_the_last_commit() {
+        let mut reconciler = reconciler();
+        assert!(reconciler.reply(&RENEW, renewed(5, 3, 3), None).is_ok());
+        reconciler.reply(&commit(5, 4), DONE, None).unwrap();
+        assert!(reconciler.clone().reply(&RENEW, renewed(6, 4, 9), None).is_ok());
+        assert_eq!(reconciler.clone().reply(&RENEW, renewed(5, 3, 9), None), Err(SessionEnd::RolledBack));
+        assert_eq!(reconciler.clone().reply(&RENEW, renewed(6, 3, 9), None), Err(SessionEnd::RolledBack));
+    }
+
+    #[test]
+    fn entries_read_follow_the_base_that_a_renewal_settles() {
+        let mut reconciler = reconciler();
+        let read = |reconciler: &Reconciler| {
+            let mut step = commit(5, 4);
+            reconciler.sending(&mut step);
+            let Step::Commit(commit) = step else { unreachable!() };
+            commit.entries_read
+        };
+        assert_eq!(read(&reconciler), Some(7));
+        reconciler.reply(&RENEW, renewed(5, 3, 3), None).unwrap();
+        assert_eq!(read(&reconciler), Some(6));
+    }
+
+    #[test]
+    fn a_reader_that_waits_beside_entries_for_a_whole_period_is_stale() {
+        let mut reconciler = reconciler();
+        assert!(reconciler.reply(&RENEW, renewed(5, 3, 9), Some(id(3))).is_ok(), "the entry may have come just now");
+        assert_eq!(reconciler.clone().reply(&RENEW, renewed(5, 3, 9), Some(id(3))), Err(SessionEnd::ReaderStale));
+        assert!(reconciler.clone().reply(&RENEW, renewed(5, 3, 12), Some(id(9))).is_ok(), "it delivered meanwhile");
+        assert!(reconciler.reply(&RENEW, renewed(5, 3, 9), None).is_ok(), "it is not waiting: its buffer is full");
+        assert!(reconciler.reply(&RENEW, renewed(5, 3, 9), Some(id(3))).is_ok(), "the period begins anew");
+    }
+
+    #[test]
+    fn every_refusal_ends_the_session() {
+        let mut reconciler = reconciler();
+        let mut end = |reply| reconciler.reply(&commit(5, 4), reply, None).unwrap_err();
+        assert_eq!(end(StepReply::Fenced { owner: "b".into() }), SessionEnd::Fenced { owner: "b".into() });
+        let diverged = StepReply::Diverged { found: "t:4".into(), position: "3-0".into(), why: Divergence::Gone };
+        assert_eq!(end(diverged), SessionEnd::Diverged { why: Divergence::Gone });
+        let refused = StepReply::Refused { key: "out".into(), why: "WRONGTYPE".into() };
+        assert_eq!(
+            end(refused),
+            SessionEnd::Refused { entry: Some(id(4)), key: "out".into(), why: "WRONGTYPE".into() }
+        );
+        assert!(matches!(end(StepReply::Released { was_owner: true }), SessionEnd::Failed { .. }));
+    }
+}

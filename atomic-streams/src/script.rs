@@ -1,0 +1,26 @@
+//! The Lua scripts, and the names under which a server keeps them.
+
+use std::sync::LazyLock;
+
+/// One script: its text, and the SHA-1 by which `EVALSHA` calls it.
+#[derive(Debug)]
+pub(crate) struct Script {
+    pub text: &'static str,
+    pub sha: String,
+}
+
+impl Script {
+    fn new(text: &'static str) -> Self {
+        Self { text, sha: sha1_smol::Sha1::from(text).digest().to_string() }
+    }
+}
+
+pub(crate) static ATTACH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/attach.lua")));
+pub(crate) static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/commit.lua")));
+pub(crate) static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/renew.lua")));
+pub(crate) static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/release.lua")));
+
+/// Every script that a session needs.
+pub(crate) fn all() -> [&'static Script; 4] {
+    [&ATTACH, &COMMIT, &RENEW, &RELEASE]
+}
