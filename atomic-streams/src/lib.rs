@@ -11,6 +11,7 @@ mod random;
 mod retry;
 mod script;
 mod staged;
+mod store;
 mod transaction;
 
 #[doc(hidden)]
@@ -24,5 +25,7 @@ pub use error::{Error, ErrorKind};
 pub use handler::{AsyncHandlerFn, Handler, HandlerError, HandlerFn, HandlerResult, Retry, handler_fn};
 pub use id::{EntryId, InvalidEntryId};
 pub use persist::{Field, MAX_DEPTH, MAX_FIELD_BYTES, Persistable, Schema, SchemaChange, StateError, StateFields};
+pub use redis;
 pub use staged::Trim;
+pub use store::memory::{GroupInfo, MemoryStore, StreamInfo};
 pub use transaction::{MAX_PUBLISHES, MAX_TRANSACTION_BYTES, Message, PublishError, Transaction};

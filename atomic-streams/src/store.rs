@@ -1,0 +1,84 @@
+//! Where records and streams live: the narrow seam between the consumer and Redis.
+
+pub mod memory;
+pub mod redis;
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::entry::Entry;
+use crate::id::EntryId;
+use crate::protocol::{AttachReply, AttachRequest, Failure, Head, Step, StepReply, Subscription, Transient};
+
+/// A server that holds streams and records.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Opens a connection for one subscription. A session has two: one for its commits, one for its reads.
+    async fn connect(&self, subscription: &Subscription) -> Result<Box<dyn Link>, StoreError>;
+
+    /// Returns when somebody releases the subscription, or at a whim: standbys ask again anyway.
+    async fn released(&self, subscription: &Subscription);
+
+    /// Looks for settings of the server that endanger the record.
+    async fn examine(&self) -> Result<Findings, StoreError>;
+}
+
+/// One connection. Dropping it closes it, with everything in flight.
+#[async_trait]
+pub trait Link: Send + Sync {
+    /// Sends one attach, once.
+    async fn attach(&mut self, request: &AttachRequest) -> Result<AttachReply, StoreError>;
+
+    /// Reads fields of the record, with the head that they belong to; `None` if there is no record.
+    async fn load(&mut self, names: &[String]) -> Result<Option<Loaded>, StoreError>;
+
+    /// Sends steps in order under the head's token, and takes their replies one by one.
+    ///
+    /// After an error nothing is known of that step and those behind it, and no replies follow.
+    async fn send(&mut self, token: &str, steps: &[Step]) -> Vec<Result<StepReply, StoreError>>;
+
+    /// Waits up to `block` for entries after `after`, and takes at most `count`.
+    async fn read(&mut self, after: EntryId, count: usize, block: Duration) -> Result<Vec<Entry>, StoreError>;
+}
+
+/// Fields of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    pub head: Head,
+    pub values: Vec<Option<Vec<u8>>>,
+}
+
+/// What is to be said about the server's settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// The policy by which the server may evict the record.
+    pub evicts: Option<String>,
+    /// Nothing is written to disk: a restart of the server loses everything.
+    pub not_persistent: bool,
+    /// The server is older than this library supports.
+    pub too_old: Option<String>,
+}
+
+/// An error reply, a broken connection or a time-out.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+pub struct StoreError {
+    pub failure: Failure,
+    /// The server's words, or those of the connection.
+    pub words: String,
+    #[source]
+    pub source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl StoreError {
+    /// An answer that no script gives.
+    pub(crate) fn unexpected(what: &str) -> Self {
+        Self {
+            failure: Failure::Transient(Transient::Other),
+            words: format!("the server's reply is not understood: {what}"),
+            source: None,
+        }
+    }
+}

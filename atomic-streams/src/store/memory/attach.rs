@@ -1,0 +1,214 @@
+//! `attach.lua`, check by check.
+
+use super::keys::{ErrorReply, Hash, Keys};
+use super::record::{id, named, number, optional_number};
+use super::stream::{Group, Stream};
+use crate::id::EntryId;
+use crate::protocol::{AttachReply, AttachRequest, Behind, Head, Owned, Start, Subscription, Token};
+
+/// Takes ownership of a subscription, or says why not. `now_us` is the server's clock.
+pub(super) fn attach(
+    keys: &mut Keys,
+    subscription: &Subscription,
+    request: &AttachRequest,
+    now_us: u64,
+) -> Result<AttachReply, ErrorReply> {
+    for (key, want) in [(subscription.record(), "hash"), (subscription.stream(), "stream")] {
+        if let Some(holds) = keys.get(key).map(|value| value.kind()).filter(|kind| *kind != want) {
+            return Ok(AttachReply::WrongType { key: key.into(), holds: holds.into() });
+        }
+    }
+    let held = match keys.hash(subscription.record())? {
+        Some(record) => match examine(record, subscription, request, now_us / 1_000)? {
+            Ok(held) => Some(held),
+            Err(refusal) => return Ok(refusal),
+        },
+        None => None,
+    };
+    let no_stream = Stream::default();
+    let stream = keys.stream(subscription.stream())?.unwrap_or(&no_stream);
+    let group = stream.groups.get(subscription.group()).cloned();
+    let plan = match decide(stream, group.as_ref(), held.as_ref(), request)? {
+        Ok(plan) => plan,
+        Err(refusal) => return Ok(refusal),
+    };
+    let (mut last_id, length) = (stream.last_id, stream.length());
+
+    // From here on: writes.
+    let processed = held.as_ref().map_or(0, |held| held.processed);
+    let epoch = held.as_ref().map_or(0, |held| held.epoch) + 1;
+    let token = Token::new(&format!("{}.{}.{epoch}.{now_us}", request.instance, request.attempt));
+    let head = Head { token, sequence: held.as_ref().map_or(0, |held| held.sequence) };
+    write_record(keys, subscription, request, &plan, &head, epoch, held.is_none(), now_us / 1_000)?;
+    let stream = keys.make_stream(subscription.stream())?;
+    stream.groups.entry(subscription.group().into()).or_default().marked = true;
+    if plan.replaced {
+        stream.last_id = plan.position;
+        last_id = plan.position;
+    }
+    let entries_read = plan.base.map(|base| base + processed);
+    stream.set_cursor(subscription.stream(), subscription.group(), plan.position, entries_read)?;
+    Ok(AttachReply::Owned(Owned {
+        head,
+        epoch,
+        created: held.is_none(),
+        released: held.is_none_or(|held| held.lease.is_empty() || held.lease == "0"),
+        position: plan.position,
+        processed: processed.unsigned_abs(),
+        base: plan.base,
+        last_id,
+        length,
+    }))
+}
+
+/// What a record says that may be taken.
+struct Held {
+    sequence: u64,
+    epoch: u64,
+    lease: String,
+    position: EntryId,
+    processed: i64,
+    base: Option<i64>,
+}
+
+/// Where an attach begins.
+struct Plan {
+    position: EntryId,
+    base: Option<i64>,
+    /// Later IDs must be made to follow the position.
+    replaced: bool,
+}
+
+/// Whether the record may be taken.
+fn examine(
+    record: &Hash,
+    subscription: &Subscription,
+    request: &AttachRequest,
+    now_ms: u64,
+) -> Result<Result<Held, AttachReply>, ErrorReply> {
+    let text = |name| named(record, name).unwrap_or_default();
+    if named(record, "@stream").as_deref() != Some(subscription.stream())
+        || named(record, "@group").as_deref() != Some(subscription.group())
+    {
+        return Ok(Err(AttachReply::Foreign { stream: text("@stream"), group: text("@group") }));
+    }
+    let head = named(record, "@head").as_deref().and_then(Head::parse).filter(|head| !head.token.as_str().is_empty());
+    let lease = text("@lease");
+    let lease_ms = lease.trim().parse::<f64>();
+    let (Some(head), Ok(lease_ms)) = (head, lease_ms) else {
+        return Ok(Err(AttachReply::Format { format: text("@format") }));
+    };
+    let is_whole = ["@epoch", "@position", "@processed"].iter().all(|name| record.contains_key(*name));
+    if text("@format") != "1" || !is_whole {
+        return Ok(Err(AttachReply::Format { format: text("@format") }));
+    }
+    if named(record, "@schema").as_ref() != Some(&request.accepted_schema) {
+        return Ok(Err(AttachReply::Schema { stored: text("@schema") }));
+    }
+    let (instance, attempt) = author(head.token.as_str()).unwrap_or_default();
+    if instance == request.instance {
+        if request.attempt <= attempt {
+            return Ok(Err(AttachReply::Stale { attempt }));
+        }
+    } else if (now_ms as f64) < lease_ms && request.expired_lease.as_ref() != Some(&lease) {
+        let left_ms = (lease_ms - now_ms as f64) as u64;
+        return Ok(Err(AttachReply::Standby { owner: text("@owner"), left_ms, lease }));
+    }
+    Ok(Ok(Held {
+        sequence: head.sequence,
+        epoch: text("@epoch").parse().unwrap_or(0),
+        position: id(record, "@position")?,
+        processed: number(record, "@processed")?,
+        base: optional_number(record, "@base")?,
+        lease,
+    }))
+}
+
+/// Instance and attempt of a token.
+fn author(token: &str) -> Option<(&str, u64)> {
+    let mut parts = token.splitn(3, '.');
+    let (instance, attempt) = (parts.next()?, parts.next()?);
+    parts.next()?;
+    Some((instance, attempt.parse().ok()?))
+}
+
+/// Where to begin, or why not.
+fn decide(
+    stream: &Stream,
+    group: Option<&Group>,
+    held: Option<&Held>,
+    request: &AttachRequest,
+) -> Result<Result<Plan, AttachReply>, ErrorReply> {
+    let (last_id, length) = (stream.last_id, stream.length());
+    let counted = |entries: u64| i64::try_from(entries).map_err(|_| ErrorReply::new("ERR too many entries"));
+    let (added, gone) = (counted(stream.added)?, counted(stream.added.saturating_sub(length))?);
+    let processed = held.map_or(0, |held| held.processed);
+    let may = request.permissions;
+    let mut plan = match (held, group) {
+        (Some(held), _) => Plan { position: held.position, base: held.base, replaced: false },
+        (None, Some(group)) if group.marked && !may.start_over => {
+            return Ok(Err(AttachReply::Lost { cursor: group.cursor }));
+        }
+        (None, Some(group)) if !group.marked && (group.pending > 0 || !may.adopt_group) => {
+            return Ok(Err(AttachReply::Adopt { cursor: group.cursor, pending: group.pending }));
+        }
+        (None, group) => {
+            let position = match (group, request.start) {
+                (Some(group), _) if !group.marked => group.cursor,
+                (_, Start::Beginning) => EntryId::MIN,
+                (_, Start::End) => last_id,
+                (_, Start::After(id)) => id,
+            };
+            let first = stream.entries.first();
+            let base = if position == last_id {
+                Some(added)
+            } else {
+                first.is_none_or(|first| position < first.id).then_some(gone)
+            };
+            Plan { position, base, replaced: false }
+        }
+    };
+    plan.replaced = last_id < plan.position;
+    if plan.replaced && length > 0 {
+        if may.read_replaced {
+            plan = Plan { position: EntryId::MIN, base: Some(gone - processed), replaced: false };
+        } else if may.skip_replaced {
+            plan.base = Some(added - processed);
+        } else {
+            return Ok(Err(AttachReply::Behind(Behind { last_id, position: plan.position, length })));
+        }
+    }
+    Ok(Ok(plan))
+}
+
+#[allow(clippy::too_many_arguments, reason = "everything that a record holds")]
+fn write_record(
+    keys: &mut Keys,
+    subscription: &Subscription,
+    request: &AttachRequest,
+    plan: &Plan,
+    head: &Head,
+    epoch: u64,
+    is_new: bool,
+    now_ms: u64,
+) -> Result<(), ErrorReply> {
+    let mut fields = vec![
+        ("@stream", subscription.stream().to_owned()),
+        ("@group", subscription.group().to_owned()),
+        ("@format", "1".to_owned()),
+        ("@head", head.to_string()),
+        ("@epoch", epoch.to_string()),
+        ("@owner", request.owner.clone()),
+        ("@lease", (now_ms + request.lease_ms).to_string()),
+        ("@position", plan.position.to_string()),
+        ("@base", plan.base.map(|base| base.to_string()).unwrap_or_default()),
+    ];
+    if is_new {
+        fields.extend([
+            ("@processed", "0".to_owned()),
+            ("@schema", request.new_schema.clone()),
+            ("@created", now_ms.to_string()),
+        ]);
+    }
+    keys.set_fields(subscription.record(), fields.iter().map(|(name, value)| (*name, value.as_bytes())))
+}

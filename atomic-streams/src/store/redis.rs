@@ -1,0 +1,138 @@
+//! The store on a real server.
+
+mod connection;
+mod examine;
+mod reply;
+mod request;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::aio::MultiplexedConnection;
+use redis::{Client, Cmd, Pipeline, RedisError, Value};
+
+pub(crate) use self::connection::Connector;
+use super::{Findings, Link, Loaded, Store, StoreError};
+use crate::entry::{Entry, Fields};
+use crate::id::EntryId;
+use crate::protocol::{AttachReply, AttachRequest, Step, StepReply, Subscription, Timing};
+use crate::script;
+
+/// State fields that one reply carries at most.
+const LOAD_CHUNK: usize = 512;
+
+/// A Redis or Valkey server.
+pub struct RedisStore {
+    connector: Connector,
+}
+
+impl RedisStore {
+    /// The server that `client` knows how to reach. Nothing is sent yet.
+    pub fn new(client: &Client, timing: Timing) -> Result<Self, RedisError> {
+        Ok(Self { connector: Connector::new(client, timing)? })
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn connect(&self, subscription: &Subscription) -> Result<Box<dyn Link>, StoreError> {
+        let mut connection = self.connector.connect().await?;
+        // One by one: in a pipeline, an error would lose its code.
+        for script in script::all() {
+            let load = redis::cmd("SCRIPT").arg("LOAD").arg(script.text).to_owned();
+            reply::checked(connection.send_packed_command(&load).await.map_err(reply::error)?)?;
+        }
+        Ok(Box::new(RedisLink {
+            connection,
+            subscription: subscription.clone(),
+            reply_timeout: self.connector.reply_timeout(),
+        }))
+    }
+
+    async fn released(&self, subscription: &Subscription) {
+        self.connector.hear(subscription.record()).await;
+    }
+
+    async fn examine(&self) -> Result<Findings, StoreError> {
+        let mut connection = self.connector.connect().await?;
+        Ok(examine::examine(&mut connection).await)
+    }
+}
+
+/// Adds one entry, outside any commit.
+pub(crate) async fn add(
+    connection: &mut MultiplexedConnection,
+    limit: Duration,
+    stream: &str,
+    fields: &Fields,
+) -> Result<EntryId, StoreError> {
+    let command = request::add(stream, fields);
+    let sending = tokio::time::timeout(limit, connection.send_packed_command(&command)).await;
+    reply::added(sending.map_err(|_| reply::no_answer(limit))?.map_err(reply::error)?)
+}
+
+struct RedisLink {
+    connection: MultiplexedConnection,
+    subscription: Subscription,
+    reply_timeout: Duration,
+}
+
+impl RedisLink {
+    async fn query(&mut self, command: &Cmd, limit: Duration) -> Result<Value, StoreError> {
+        let value = tokio::time::timeout(limit, self.connection.send_packed_command(command)).await;
+        reply::checked(value.map_err(|_| reply::no_answer(limit))?.map_err(reply::error)?)
+    }
+}
+
+#[async_trait]
+impl Link for RedisLink {
+    async fn attach(&mut self, request: &AttachRequest) -> Result<AttachReply, StoreError> {
+        let command = request::attach(&self.subscription, request);
+        reply::attach(self.query(&command, self.reply_timeout).await?)
+    }
+
+    async fn load(&mut self, names: &[String]) -> Result<Option<Loaded>, StoreError> {
+        let mut loaded: Option<Loaded> = None;
+        let mut chunks = names.chunks(LOAD_CHUNK);
+        let mut chunk = chunks.next().unwrap_or_default();
+        loop {
+            let value = self.query(&request::load(&self.subscription, chunk), self.reply_timeout).await?;
+            let Some(found) = reply::load(value)? else { return Ok(None) };
+            match &mut loaded {
+                None => loaded = Some(found),
+                Some(loaded) if loaded.head == found.head => loaded.values.extend(found.values),
+                // Another commit came between two chunks: this is nobody's state. The caller sees a head that is not its own.
+                Some(_) => return Ok(Some(Loaded { values: Vec::new(), ..found })),
+            }
+            match chunks.next() {
+                Some(next) => chunk = next,
+                None => return Ok(loaded),
+            }
+        }
+    }
+
+    async fn send(&mut self, token: &str, steps: &[Step]) -> Vec<Result<StepReply, StoreError>> {
+        let mut pipeline = Pipeline::with_capacity(steps.len());
+        pipeline.ignore_errors();
+        for step in steps {
+            pipeline.add_command(request::step(&self.subscription, token, step));
+        }
+        let sending = pipeline.query_async::<Vec<redis::RedisResult<Value>>>(&mut self.connection);
+        let Ok(values) = tokio::time::timeout(self.reply_timeout, sending).await else {
+            return vec![Err(reply::no_answer(self.reply_timeout))];
+        };
+        match values {
+            Ok(values) => {
+                let replies =
+                    values.into_iter().zip(steps).map(|(value, step)| reply::step(step, value.map_err(reply::error)?));
+                replies.collect()
+            }
+            Err(error) => vec![Err(reply::error(error))],
+        }
+    }
+
+    async fn read(&mut self, after: EntryId, count: usize, block: Duration) -> Result<Vec<Entry>, StoreError> {
+        let command = request::read(&self.subscription, after, count, block);
+        reply::entries(self.query(&command, block + self.reply_timeout).await?)
+    }
+}

@@ -1,0 +1,220 @@
+//! Replies as types.
+
+use std::time::Duration;
+
+use redis::{ErrorKind, RedisError, Value};
+
+use crate::entry::{Entry, Fields};
+use crate::id::EntryId;
+use crate::protocol::{
+    AttachReply, Behind, Divergence, Failure, Head, Owned, Permanent, Renewed, Step, StepReply, Transient,
+};
+use crate::store::{Loaded, StoreError};
+
+/// Classifies what went wrong on a connection.
+pub(super) fn error(error: RedisError) -> StoreError {
+    let words = error.to_string();
+    let failure = match (error.kind(), error.code()) {
+        (ErrorKind::AuthenticationFailed, _) if words.contains("max number of clients") => {
+            Failure::Transient(Transient::TooManyClients)
+        }
+        (ErrorKind::AuthenticationFailed, _) => Failure::Permanent(Permanent::Denied),
+        (_, Some(code)) => Failure::of_reply(code, &words),
+        _ if error.is_timeout() => Failure::Transient(Transient::TimedOut),
+        // A reply that was cut off comes as a parse error: what was sent may have been applied, as after any other break.
+        _ => Failure::Transient(Transient::ConnectionLost),
+    };
+    StoreError { failure, words, source: Some(Box::new(error)) }
+}
+
+pub(super) fn no_answer(limit: Duration) -> StoreError {
+    StoreError {
+        failure: Failure::Transient(Transient::TimedOut),
+        words: format!("no reply within {limit:?}"),
+        source: None,
+    }
+}
+
+/// An error reply as an error, anything else as it is.
+pub(super) fn checked(value: Value) -> Result<Value, StoreError> {
+    match value {
+        Value::ServerError(reply) => Err(error(reply.into())),
+        value => Ok(value),
+    }
+}
+
+pub(super) fn attach(value: Value) -> Result<AttachReply, StoreError> {
+    let mut parts = Parts::of(value)?;
+    Ok(match parts.text()?.as_str() {
+        "OWNED" => AttachReply::Owned(Owned {
+            head: parts.head()?,
+            epoch: parts.number()?,
+            created: {
+                parts.skip()?;
+                parts.number::<u64>()? == 1
+            },
+            released: matches!(parts.text()?.as_str(), "" | "0"),
+            position: parts.id()?,
+            processed: parts.number()?,
+            base: parts.optional_number()?,
+            last_id: parts.id()?,
+            length: parts.number()?,
+        }),
+        "STANDBY" => AttachReply::Standby { owner: parts.text()?, left_ms: parts.number()?, lease: parts.text()? },
+        "STALE" => AttachReply::Stale { attempt: parts.number()? },
+        "SCHEMA" => AttachReply::Schema { stored: parts.text()? },
+        "LOST" => AttachReply::Lost { cursor: parts.id()? },
+        "ADOPT" => AttachReply::Adopt { cursor: parts.id()?, pending: parts.number()? },
+        "BEHIND" => AttachReply::Behind(parts.behind()?),
+        "FOREIGN" => AttachReply::Foreign { stream: parts.text()?, group: parts.text()? },
+        "FORMAT" => AttachReply::Format { format: parts.text()? },
+        "WRONGTYPE" => AttachReply::WrongType { key: parts.text()?, holds: parts.text()? },
+        "DENIED" => AttachReply::Denied { command: parts.text()?, key: parts.text()? },
+        other => return Err(StoreError::unexpected(other)),
+    })
+}
+
+pub(super) fn load(value: Value) -> Result<Option<Loaded>, StoreError> {
+    let Value::Array(values) = value else { return Err(StoreError::unexpected("HMGET")) };
+    let mut values = values.into_iter().map(|value| match value {
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        Value::Nil => Ok(None),
+        _ => Err(StoreError::unexpected("HMGET")),
+    });
+    let Some(head) = values.next().transpose()?.flatten() else { return Ok(None) };
+    let head = std::str::from_utf8(&head).ok().and_then(Head::parse).ok_or_else(|| StoreError::unexpected("@head"))?;
+    Ok(Some(Loaded { head, values: values.collect::<Result<_, _>>()? }))
+}
+
+pub(super) fn step(step: &Step, value: Value) -> Result<StepReply, StoreError> {
+    match (step, checked(value)?) {
+        (Step::Commit(_), Value::Int(1)) => Ok(StepReply::Committed { cursor_trouble: None, trim_trouble: None }),
+        (Step::Release, Value::Int(was_owner)) => Ok(StepReply::Released { was_owner: was_owner == 1 }),
+        (_, value) => outcome(value),
+    }
+}
+
+fn outcome(value: Value) -> Result<StepReply, StoreError> {
+    let mut parts = Parts::of(value)?;
+    Ok(match parts.text()?.as_str() {
+        "COMMITTED" => {
+            StepReply::Committed { cursor_trouble: parts.optional_text()?, trim_trouble: parts.optional_text()? }
+        }
+        "OWNED" => {
+            parts.skip()?;
+            StepReply::Renewed(Renewed {
+                head: parts.head()?,
+                position: parts.id()?,
+                last_id: parts.id()?,
+                last_entry: parts.optional_text()?.and_then(|text| text.parse().ok()),
+                base: parts.optional_number()?,
+                vanished: parts.number()?,
+                cursor_repaired: parts.number::<u64>()? != 0,
+                cursor_trouble: parts.optional_text()?,
+            })
+        }
+        "FENCED" => StepReply::Fenced { owner: parts.text()? },
+        "DIVERGED" => StepReply::Diverged {
+            found: parts.text()?,
+            position: parts.text()?,
+            why: match parts.text()?.as_str() {
+                "sequence" => Divergence::Sequence,
+                "gap" => Divergence::Gap,
+                "gone" => Divergence::Gone,
+                other => return Err(StoreError::unexpected(other)),
+            },
+        },
+        "REFUSED" => StepReply::Refused { key: parts.text()?, why: parts.text()? },
+        "BEHIND" => StepReply::Behind(parts.behind()?),
+        other => return Err(StoreError::unexpected(other)),
+    })
+}
+
+/// The entries of an `XREAD` of one stream, with every field in its order.
+pub(super) fn entries(value: Value) -> Result<Vec<Entry>, StoreError> {
+    let wrong = || StoreError::unexpected("XREAD");
+    let streams = match value {
+        Value::Nil => return Ok(Vec::new()),
+        Value::Array(streams) => streams,
+        Value::Map(pairs) => pairs.into_iter().map(|(name, entries)| Value::Array(vec![name, entries])).collect(),
+        _ => return Err(wrong()),
+    };
+    let Some(Value::Array(mut stream)) = streams.into_iter().next() else { return Err(wrong()) };
+    // Redis 7.0 answers with no entries when one was added and removed again by the same script.
+    let Some(Value::Array(entries)) = stream.pop() else { return Err(wrong()) };
+    entries.into_iter().map(|each| entry(each).ok_or_else(wrong)).collect()
+}
+
+fn entry(value: Value) -> Option<Entry> {
+    let Value::Array(parts) = value else { return None };
+    let [Value::BulkString(id), Value::Array(values)] = <[Value; 2]>::try_from(parts).ok()? else { return None };
+    let mut fields = Fields::with_capacity(values.len() / 2);
+    let mut values = values.into_iter();
+    while let (Some(Value::BulkString(name)), Some(Value::BulkString(value))) = (values.next(), values.next()) {
+        fields.push(name, value);
+    }
+    Some(Entry { id: EntryId::from_bytes(&id)?, fields })
+}
+
+/// The ID that `XADD` gave.
+pub(super) fn added(value: Value) -> Result<EntryId, StoreError> {
+    match checked(value)? {
+        Value::BulkString(id) => EntryId::from_bytes(&id).ok_or_else(|| StoreError::unexpected("XADD")),
+        _ => Err(StoreError::unexpected("XADD")),
+    }
+}
+
+/// The parts of a script's reply, taken one after the other.
+struct Parts(std::vec::IntoIter<Value>);
+
+impl Parts {
+    fn of(value: Value) -> Result<Self, StoreError> {
+        match value {
+            Value::Array(parts) => Ok(Self(parts.into_iter())),
+            other => Err(StoreError::unexpected(&format!("{other:?}"))),
+        }
+    }
+
+    fn text(&mut self) -> Result<String, StoreError> {
+        match self.0.next() {
+            Some(Value::BulkString(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Some(Value::SimpleString(text)) => Ok(text),
+            Some(Value::Int(number)) => Ok(number.to_string()),
+            other => Err(StoreError::unexpected(&format!("{other:?}"))),
+        }
+    }
+
+    fn skip(&mut self) -> Result<(), StoreError> {
+        self.text().map(drop)
+    }
+
+    fn optional_text(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(Some(self.text()?).filter(|text| !text.is_empty()))
+    }
+
+    fn number<T: std::str::FromStr>(&mut self) -> Result<T, StoreError> {
+        let text = self.text()?;
+        text.parse().map_err(|_| StoreError::unexpected(&text))
+    }
+
+    fn optional_number(&mut self) -> Result<Option<i64>, StoreError> {
+        match self.optional_text()? {
+            Some(text) => text.parse().map(Some).map_err(|_| StoreError::unexpected(&text)),
+            None => Ok(None),
+        }
+    }
+
+    fn id(&mut self) -> Result<EntryId, StoreError> {
+        let text = self.text()?;
+        text.parse().map_err(|_| StoreError::unexpected(&text))
+    }
+
+    fn head(&mut self) -> Result<Head, StoreError> {
+        let text = self.text()?;
+        Head::parse(&text).ok_or_else(|| StoreError::unexpected(&text))
+    }
+
+    fn behind(&mut self) -> Result<Behind, StoreError> {
+        Ok(Behind { last_id: self.id()?, position: self.id()?, length: self.number()? })
+    }
+}

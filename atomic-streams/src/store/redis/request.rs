@@ -1,0 +1,168 @@
+//! Scripts' arguments as commands; the order is that of each script's head comment.
+
+use std::time::Duration;
+
+use redis::Cmd;
+
+use crate::entry::Fields;
+use crate::id::EntryId;
+use crate::protocol::{AttachRequest, Commit, Head, Operation, Start, Step, Subscription, Token};
+use crate::script::{self, Script};
+use crate::staged::{Bound, Trim};
+
+pub(super) fn attach(subscription: &Subscription, request: &AttachRequest) -> Cmd {
+    let mut command = evalsha(&script::ATTACH, 13, 512);
+    command.arg(2).arg(subscription.record()).arg(subscription.stream());
+    command.arg(&request.instance).arg(request.attempt).arg(&request.owner).arg(request.lease_ms);
+    command.arg(subscription.stream()).arg(subscription.group());
+    match request.start {
+        Start::Beginning => command.arg("0-0"),
+        Start::End => command.arg("$"),
+        Start::After(id) => command.arg(id.to_string()),
+    };
+    command.arg(&request.accepted_schema).arg(&request.new_schema);
+    command.arg(request.expired_lease.as_deref().unwrap_or(""));
+    let may = request.permissions;
+    let letters = [(may.adopt_group, 'a'), (may.start_over, 'n'), (may.read_replaced, 'r'), (may.skip_replaced, 's')];
+    command.arg(letters.iter().filter(|(allowed, _)| *allowed).map(|(_, letter)| *letter).collect::<String>());
+    command
+}
+
+pub(super) fn load(subscription: &Subscription, names: &[String]) -> Cmd {
+    let mut command = redis::cmd("HMGET");
+    command.arg(subscription.record()).arg("@head").arg(names);
+    command
+}
+
+pub(super) fn read(subscription: &Subscription, after: EntryId, count: usize, block: Duration) -> Cmd {
+    let mut command = redis::cmd("XREAD");
+    // 0 would block for ever.
+    let block_ms = block.as_millis().max(1) as u64;
+    command
+        .arg("COUNT")
+        .arg(count)
+        .arg("BLOCK")
+        .arg(block_ms)
+        .arg("STREAMS")
+        .arg(subscription.stream())
+        .arg(after.to_string());
+    command
+}
+
+pub(super) fn add(stream: &str, fields: &Fields) -> Cmd {
+    let mut command = Cmd::with_capacity(3 + 2 * fields.len(), fields.size_bytes() + stream.len() + 16);
+    command.arg("XADD").arg(stream).arg("*");
+    for (name, value) in fields.iter() {
+        command.arg(name).arg(value);
+    }
+    command
+}
+
+pub(super) fn step(subscription: &Subscription, token: &str, step: &Step) -> Cmd {
+    match step {
+        Step::Commit(commit) => self::commit(subscription, token, commit),
+        Step::Renew { lease_ms } => {
+            let mut command = evalsha(&script::RENEW, 6, 256);
+            command.arg(2).arg(subscription.record()).arg(subscription.stream());
+            command.arg(token).arg(*lease_ms).arg(subscription.group());
+            command
+        }
+        Step::Release => {
+            let mut command = evalsha(&script::RELEASE, 3, 256);
+            command.arg(1).arg(subscription.record()).arg(token);
+            command
+        }
+    }
+}
+
+fn commit(subscription: &Subscription, token: &str, commit: &Commit) -> Cmd {
+    let outputs = Outputs::of(&commit.operations);
+    let arguments = commit.operations.iter().map(|operation| match operation {
+        Operation::Publish { fields, .. } => 5 + 2 * fields.len(),
+        Operation::Trim { .. } => 5,
+    });
+    let arguments = 16 + 2 * commit.fields.len() + commit.deleted.len() + arguments.sum::<usize>();
+    let mut command = evalsha(&script::COMMIT, arguments, commit.size_bytes());
+    command.arg(2 + outputs.names.len()).arg(subscription.record()).arg(subscription.stream()).arg(&outputs.names);
+
+    let mut text = Vec::with_capacity(96);
+    let token = Token::new(token);
+    for sequence in [commit.follows, commit.follows + 1] {
+        text.clear();
+        Head::write(&token, sequence, &mut text);
+        command.arg(&text);
+    }
+    text.clear();
+    commit.position.write(&mut text);
+    command.arg(&text).arg(commit.processed).arg(subscription.group());
+    match commit.entries_read {
+        Some(read) => command.arg(read),
+        None => command.arg(""),
+    };
+    command.arg(2 * commit.fields.len());
+    for (name, value) in &commit.fields {
+        command.arg(*name).arg(value.as_slice());
+    }
+    if let Some(proof) = &commit.proof {
+        command.arg("P").arg(proof.first.to_string()).arg(proof.last.to_string()).arg(&proof.digest);
+    }
+    if !commit.deleted.is_empty() {
+        command.arg("D").arg(commit.deleted.len()).arg(&commit.deleted);
+    }
+    for operation in &commit.operations {
+        match operation {
+            Operation::Publish { stream, fields, check } => {
+                let key = outputs.key(stream);
+                if *check {
+                    command.arg("C").arg(key);
+                }
+                command.arg("A").arg(key).arg(2 * fields.len());
+                for (name, value) in fields.iter() {
+                    command.arg(name).arg(value);
+                }
+            }
+            Operation::Trim { stream, trim } => {
+                command.arg("T").arg(outputs.key(stream));
+                trim_arguments(&mut command, *trim);
+            }
+        }
+    }
+    command
+}
+
+fn trim_arguments(command: &mut Cmd, trim: Trim) {
+    let (by, bound) = match trim.bound {
+        Bound::MaxLen(entries) => ("MAXLEN", entries.to_string()),
+        Bound::MinId(id) => ("MINID", id.to_string()),
+    };
+    command.arg(by).arg(if trim.exact { "=" } else { "~" }).arg(bound);
+}
+
+/// The distinct output streams of a commit, by their place in KEYS.
+struct Outputs<'a> {
+    names: Vec<&'a str>,
+}
+
+impl<'a> Outputs<'a> {
+    fn of(operations: &'a [Operation]) -> Self {
+        let mut names: Vec<&str> = Vec::new();
+        for operation in operations {
+            let (Operation::Publish { stream, .. } | Operation::Trim { stream, .. }) = operation;
+            if !names.contains(&stream.as_str()) {
+                names.push(stream);
+            }
+        }
+        Self { names }
+    }
+
+    /// The number of the key, counted as Lua counts, behind record and stream.
+    fn key(&self, stream: &str) -> usize {
+        self.names.iter().position(|name| *name == stream).map_or(0, |index| index + 3)
+    }
+}
+
+fn evalsha(script: &Script, arguments: usize, bytes: usize) -> Cmd {
+    let mut command = Cmd::with_capacity(arguments + 3, bytes);
+    command.arg("EVALSHA").arg(&script.sha);
+    command
+}
