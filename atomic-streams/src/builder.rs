@@ -1,0 +1,412 @@
+//! How a consumer is set up.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Client;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::consumer::{Report, Settings, Worker};
+use crate::error::{Error, ErrorKind};
+use crate::handle::ConsumerHandle;
+use crate::handler::Handler;
+use crate::id::EntryId;
+use crate::protocol::{Permissions, Start, Subscription, Timing};
+use crate::retry::Backoff;
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+use crate::store::redis::RedisStore;
+
+/// The entry point: [`Consumer::builder`] names a stream and a group.
+///
+/// ```no_run
+/// use atomic_streams::{Consumer, Transaction, handler_fn};
+/// use std::collections::BTreeMap;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let consumer = Consumer::builder("sales", "audit")
+///     .redis_url("redis://127.0.0.1:6379")
+///     .handler(handler_fn(async |sale: BTreeMap<String, String>, tx: &mut Transaction| {
+///         tx.publish("audit-log", &sale)?;
+///         Ok(())
+///     }))
+///     .spawn()
+///     .await?;
+/// // …
+/// let report = consumer.shutdown().await?;
+/// println!("{} entries", report.processed);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Consumer;
+
+impl Consumer {
+    /// Begins to set up a consumer of `stream` as `group`.
+    ///
+    /// The group is the durable name of the subscription: consumers with one group share its position and state, and one
+    /// of them is active at a time; each group sees every entry.
+    pub fn builder(stream: impl Into<String>, group: impl Into<String>) -> ConsumerBuilder<NoHandler> {
+        ConsumerBuilder {
+            stream: stream.into(),
+            group: group.into(),
+            server: Server::Missing,
+            handler: NoHandler,
+            lease: Timing::default().lease,
+            start: Start::Beginning,
+            permissions: Permissions::default(),
+            grace_period: Duration::from_secs(30),
+            max_in_flight: 1_024,
+            read_ahead_entries: 768,
+            read_ahead_bytes: 16 << 20,
+            allow_eviction: false,
+            owner: None,
+            cancellation: None,
+        }
+    }
+}
+
+/// No handler has been given yet.
+#[derive(Debug)]
+pub struct NoHandler;
+
+/// What to do when the record is gone though the group is there, so that position and state are lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecordLost {
+    /// End with an error; nothing is repeated behind anybody's back. The default.
+    #[default]
+    Stop,
+    /// Begin anew at the configured start with fresh state: entries are handled again, and publishes repeated.
+    StartOver,
+}
+
+/// What to do when the stream was replaced by one whose IDs are lower than the position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StreamReplaced {
+    /// End with an error. The default.
+    #[default]
+    Stop,
+    /// Keep the state and handle what the new stream holds, from its beginning.
+    ReadAgain,
+    /// Keep the state and go on with entries that are added from now on.
+    Skip,
+}
+
+/// Sets up a consumer; made by [`Consumer::builder`].
+#[must_use = "a builder does nothing until it is spawned"]
+pub struct ConsumerBuilder<H> {
+    stream: String,
+    group: String,
+    server: Server,
+    handler: H,
+    lease: Duration,
+    start: Start,
+    permissions: Permissions,
+    grace_period: Duration,
+    max_in_flight: usize,
+    read_ahead_entries: usize,
+    read_ahead_bytes: usize,
+    allow_eviction: bool,
+    owner: Option<String>,
+    cancellation: Option<CancellationToken>,
+}
+
+enum Server {
+    Missing,
+    Url(String),
+    Client(Box<Client>),
+    Memory(MemoryStore),
+}
+
+impl<H> ConsumerBuilder<H> {
+    /// The server, as `redis://[user:password@]host[:port][/database]`.
+    pub fn redis_url(mut self, url: impl Into<String>) -> Self {
+        self.server = Server::Url(url.into());
+        self
+    }
+
+    /// The server that this client knows. Every session opens connections of its own.
+    pub fn redis_client(mut self, client: Client) -> Self {
+        self.server = Server::Client(Box::new(client));
+        self
+    }
+
+    /// A store in this process's memory, for tests and for trying things out.
+    pub fn in_memory(mut self, store: &MemoryStore) -> Self {
+        self.server = Server::Memory(store.clone());
+        self
+    }
+
+    /// What handles the entries.
+    pub fn handler<N: Handler + 'static>(self, handler: N) -> ConsumerBuilder<N> {
+        ConsumerBuilder {
+            stream: self.stream,
+            group: self.group,
+            server: self.server,
+            handler,
+            lease: self.lease,
+            start: self.start,
+            permissions: self.permissions,
+            grace_period: self.grace_period,
+            max_in_flight: self.max_in_flight,
+            read_ahead_entries: self.read_ahead_entries,
+            read_ahead_bytes: self.read_ahead_bytes,
+            allow_eviction: self.allow_eviction,
+            owner: self.owner,
+            cancellation: self.cancellation,
+        }
+    }
+
+    /// How long ownership lasts without renewal, 10 s by default, between 100 ms and an hour.
+    ///
+    /// When a process dies, a standby takes over after this time; after a shutdown it takes over at once. Every other time
+    /// follows from it: it is renewed every third of it, and a reply that takes longer (or longer than a second) ends the
+    /// session. It decides only when somebody tries to take over: however it is set, nothing is applied twice.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// A new subscription begins before the first entry that the stream has. The default.
+    pub fn start_at_beginning(mut self) -> Self {
+        self.start = Start::Beginning;
+        self
+    }
+
+    /// A new subscription begins behind the last entry that the stream has now.
+    ///
+    /// This, like every start, concerns only a subscription that has no record yet.
+    pub fn start_at_end(mut self) -> Self {
+        self.start = Start::End;
+        self
+    }
+
+    /// A new subscription begins with the first entry behind this ID.
+    pub fn start_after(mut self, id: EntryId) -> Self {
+        self.start = Start::After(id);
+        self
+    }
+
+    /// What to do when the record is gone though the group is there.
+    pub fn on_record_lost(mut self, policy: RecordLost) -> Self {
+        self.permissions.start_over = policy == RecordLost::StartOver;
+        self
+    }
+
+    /// What to do when the stream was replaced by one with lower IDs.
+    pub fn on_stream_replaced(mut self, policy: StreamReplaced) -> Self {
+        self.permissions.read_replaced = policy == StreamReplaced::ReadAgain;
+        self.permissions.skip_replaced = policy == StreamReplaced::Skip;
+        self
+    }
+
+    /// Takes over a group that another program made, at its cursor, if none of its entries are pending.
+    pub fn adopt_group(mut self) -> Self {
+        self.permissions.adopt_group = true;
+        self
+    }
+
+    /// Runs on a server that may evict the record (`maxmemory-policy allkeys-*` with a limit). Its state is then lost.
+    pub fn allow_eviction(mut self) -> Self {
+        self.allow_eviction = true;
+        self
+    }
+
+    /// How many commits may wait for the server's reply, 1,024 by default.
+    ///
+    /// The next entry is handled on the new state while earlier commits are on their way; should one of them fail, none
+    /// behind it is applied. With 1, an entry is handled only when the one before it is committed.
+    pub fn max_in_flight(mut self, commits: usize) -> Self {
+        self.max_in_flight = commits;
+        self
+    }
+
+    /// How many entries, and about how many bytes of them, are read ahead of the handler: 768 and 16 MiB by default.
+    ///
+    /// One read beyond the bound in bytes may be held: the size of entries is known only when they are there.
+    pub fn read_ahead(mut self, entries: usize, bytes: usize) -> Self {
+        self.read_ahead_entries = entries;
+        self.read_ahead_bytes = bytes;
+        self
+    }
+
+    /// How long a running handler is waited for at shutdown or after ownership was lost, 30 s by default.
+    ///
+    /// After it the handler is dropped where it awaits, and its entry is handled again by the next owner.
+    pub fn grace_period(mut self, grace_period: Duration) -> Self {
+        self.grace_period = grace_period;
+        self
+    }
+
+    /// The name of this process for people, shown by the record and to standbys; `host/process` by default.
+    pub fn owner_name(mut self, name: impl Into<String>) -> Self {
+        self.owner = Some(name.into());
+        self
+    }
+
+    /// Begins shutdown when `token` is cancelled: for applications that have a shutdown tree of their own.
+    pub fn cancellation_token(mut self, token: CancellationToken) -> Self {
+        self.cancellation = Some(token);
+        self
+    }
+
+    fn settings(&self) -> Result<Settings, Error> {
+        let subscription = Subscription::new(&self.stream, &self.group)
+            .map_err(|error| Error::new(ErrorKind::InvalidConfig, error.to_string()).with_source(error))?;
+        let invalid = |text: String| Err(Error::new(ErrorKind::InvalidConfig, text).of(&self.stream, &self.group));
+        if self.lease < Timing::MIN_LEASE || self.lease > Timing::MAX_LEASE {
+            return invalid(format!(
+                "a lease of {:?} cannot work: choose one between {:?} and {:?}",
+                self.lease,
+                Timing::MIN_LEASE,
+                Timing::MAX_LEASE
+            ));
+        }
+        if self.max_in_flight == 0 {
+            return invalid("max_in_flight(0) would never commit: choose 1 or more".to_owned());
+        }
+        if self.read_ahead_entries == 0 || self.read_ahead_bytes == 0 {
+            return invalid("read_ahead with 0 would never read: choose 1 entry and 1 byte or more".to_owned());
+        }
+        Ok(Settings {
+            stream: self.stream.as_str().into(),
+            group: self.group.as_str().into(),
+            subscription,
+            owner: self.owner.clone().unwrap_or_else(host_and_process),
+            timing: Timing { lease: self.lease },
+            start: self.start,
+            permissions: self.permissions,
+            grace_period: self.grace_period,
+            max_in_flight: self.max_in_flight,
+            read_ahead_entries: self.read_ahead_entries,
+            read_ahead_bytes: self.read_ahead_bytes,
+            allow_eviction: self.allow_eviction,
+            handler_backoff: Backoff::HANDLER,
+        })
+    }
+}
+
+impl<H: Handler + 'static> ConsumerBuilder<H> {
+    /// Starts the consumer as a task of the current Tokio runtime.
+    ///
+    /// Returns when it is active or standing by. Where the server cannot be reached at the moment it returns as well, and
+    /// the consumer goes on trying, as it does when the connection is lost later: see [`ConsumerHandle::status`].
+    ///
+    /// # Errors
+    /// What only a person can mend and is so already now: settings that cannot work, a wrong password or a missing
+    /// permission, a schema that does not fit, a lost record, a key of another type, a server that is too old or may evict
+    /// the record. See [`ErrorKind`].
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Dropping the future shuts the consumer down.
+    pub async fn spawn(self) -> Result<ConsumerHandle, Error> {
+        self.launch(Backoff::HANDLER).await.map(|(handle, _)| handle)
+    }
+
+    /// [`spawn`](Self::spawn), with the task itself, and pauses between tries to choose.
+    pub(crate) async fn launch(self, handler_backoff: Backoff) -> Result<(ConsumerHandle, JoinHandle<()>), Error> {
+        let settings = Settings { handler_backoff, ..self.settings()? };
+        let (stream, group) = (Arc::clone(&settings.stream), Arc::clone(&settings.group));
+        let of = move |error: Error| error.of(&stream, &group);
+        let store = self.server.open(settings.timing).map_err(of.clone())?;
+        let shutdown = self.cancellation.map_or_else(CancellationToken::new, |token| token.child_token());
+        let (ready, is_ready) = oneshot::channel();
+        let (worker, shared) = Worker::new(settings, store, self.handler, shutdown.clone(), ready).map_err(of)?;
+        let (outcome_sender, outcome) = watch::channel(None);
+        let guard = shutdown.clone().drop_guard();
+        let task = tokio::spawn(async move {
+            let result = worker.run().await;
+            // Nobody listens when the handle was dropped.
+            let _ = outcome_sender.send(Some(result));
+        });
+        let handle = ConsumerHandle::new(shutdown, shared, outcome);
+        match is_ready.await {
+            Ok(Ok(())) => {
+                guard.disarm();
+                Ok((handle, task))
+            }
+            Ok(Err(error)) => Err(error),
+            // The task has ended without a word: its outcome says why.
+            Err(_) => {
+                handle.wait().await?;
+                Ok((handle, task))
+            }
+        }
+    }
+
+    /// Runs the consumer until `stop` resolves, then shuts it down.
+    ///
+    /// ```no_run
+    /// # use atomic_streams::{Consumer, Fields, Transaction, handler_fn};
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let report = Consumer::builder("sales", "audit")
+    ///     .redis_url("redis://127.0.0.1:6379")
+    ///     .handler(handler_fn(async |_sale: Fields, _tx: &mut Transaction| Ok(())))
+    ///     .run_until(tokio::signal::ctrl_c())
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`spawn`](Self::spawn) and of [`ConsumerHandle::wait`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future shuts the consumer down without waiting for it.
+    pub async fn run_until<F: Future>(self, stop: F) -> Result<Report, Error> {
+        let consumer = self.spawn().await?;
+        let _guard = consumer.shutdown_on_drop();
+        tokio::select! {
+            _ = stop => consumer.shutdown().await,
+            ended = consumer.wait() => ended,
+        }
+    }
+}
+
+impl Server {
+    fn open(self, timing: Timing) -> Result<Arc<dyn Store>, Error> {
+        let invalid = |error: redis::RedisError| {
+            Error::new(ErrorKind::InvalidConfig, format!("the server's address cannot be used: {error}"))
+                .with_source(error)
+        };
+        match self {
+            Self::Missing => Err(Error::new(
+                ErrorKind::InvalidConfig,
+                "no server was named: call `redis_url(\"redis://127.0.0.1:6379\")` or `redis_client(client)`",
+            )),
+            Self::Url(url) => {
+                let client = Client::open(url).map_err(invalid)?;
+                Ok(Arc::new(RedisStore::new(&client, timing).map_err(invalid)?))
+            }
+            Self::Client(client) => Ok(Arc::new(RedisStore::new(&client, timing).map_err(invalid)?)),
+            Self::Memory(store) => Ok(Arc::new(store)),
+        }
+    }
+}
+
+/// Shows everything but the server, whose address may hold a password.
+impl<H> fmt::Debug for ConsumerBuilder<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsumerBuilder")
+            .field("stream", &self.stream)
+            .field("group", &self.group)
+            .field("lease", &self.lease)
+            .field("start", &self.start)
+            .finish_non_exhaustive()
+    }
+}
+
+fn host_and_process() -> String {
+    let host = std::env::var("HOSTNAME").ok().or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
+    format!("{}/{}", host.as_deref().map_or("host", str::trim), std::process::id())
+}

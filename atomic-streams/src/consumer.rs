@@ -1,0 +1,220 @@
+//! The consumer's own task: attach, run the session, and attach again, until it is shut down or must stop.
+
+mod attach;
+mod committer;
+mod ending;
+mod hold;
+mod in_flight;
+mod reader;
+mod session;
+mod settings;
+mod shared;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use self::attach::Attached;
+use self::ending::Reattach;
+pub(crate) use self::settings::Settings;
+pub(crate) use self::shared::Shared;
+pub use self::shared::{Report, Stats, Status};
+use crate::error::{Error, ErrorKind};
+use crate::handler::Handler;
+use crate::id::EntryId;
+use crate::persist::{Schema, Snapshot};
+use crate::protocol::{Attaching, SessionEnd, Transient};
+use crate::random;
+use crate::store::Store;
+
+/// Everything that one consumer keeps from session to session.
+pub(crate) struct Worker<H> {
+    settings: Settings,
+    store: Arc<dyn Store>,
+    shared: Arc<Shared>,
+    /// Fires when the user asks for the end.
+    shutdown: CancellationToken,
+    handler: H,
+    schema: Schema,
+    /// What the handler's persisted fields hold when the last staged entry was done.
+    snapshot: Snapshot,
+    /// What they held when the consumer was built.
+    initial: Snapshot,
+    attaching: Attaching,
+    /// The entry that failed last, and how often it has been tried.
+    failing: Option<(EntryId, u32)>,
+    /// Attaches that failed, or sessions that ended without a commit or renewal, in a row.
+    setbacks: u32,
+    examined: bool,
+    /// The record may still name this consumer as its owner.
+    holds_lease: bool,
+    clock: Instant,
+    /// Tells `spawn` how the first attach went.
+    ready: Option<oneshot::Sender<Result<(), Error>>>,
+}
+
+impl<H: Handler> Worker<H> {
+    pub fn new(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        handler: H,
+        shutdown: CancellationToken,
+        ready: oneshot::Sender<Result<(), Error>>,
+    ) -> Result<(Self, Arc<Shared>), Error> {
+        let schema = H::schema();
+        let initial = Snapshot::of(&handler, &schema).map_err(|error| {
+            Error::new(ErrorKind::InvalidConfig, format!("the handler's own values cannot be stored: {error}"))
+                .with_source(error)
+        })?;
+        let attaching = Attaching::new(
+            random::instance_name(),
+            settings.owner.clone(),
+            settings.timing,
+            settings.start,
+            settings.permissions,
+            schema.text(),
+        );
+        let shared = Arc::new(Shared::new());
+        let worker = Self {
+            settings,
+            store,
+            shared: Arc::clone(&shared),
+            shutdown,
+            handler,
+            schema,
+            snapshot: initial.clone(),
+            initial,
+            attaching,
+            failing: None,
+            setbacks: 0,
+            examined: false,
+            holds_lease: false,
+            clock: Instant::now(),
+            ready: Some(ready),
+        };
+        Ok((worker, shared))
+    }
+
+    /// Runs until shutdown or an error that only a person can mend.
+    pub async fn run(mut self) -> Result<Report, Error> {
+        let result = self.run_sessions().await;
+        let result =
+            result.map_err(|error| error.of(self.settings.subscription.stream(), self.settings.subscription.group()));
+        self.shared.set_status(Status::Stopped);
+        match result {
+            Ok(released) => {
+                self.report_ready(Ok(()));
+                let report = self.shared.report(released);
+                info!(
+                    stream = self.stream(),
+                    group = self.group(),
+                    processed = report.processed,
+                    released,
+                    "consumer shut down"
+                );
+                Ok(report)
+            }
+            Err(error) => {
+                // `spawn` returns the error, if it still waits.
+                if !self.report_ready(Err(error.clone())) {
+                    tracing::error!(stream = self.stream(), group = self.group(), %error, "consumer stopped");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the lease was released at the end.
+    async fn run_sessions(&mut self) -> Result<bool, Error> {
+        loop {
+            let session = match self.attach().await? {
+                Attached::Session(session) => session,
+                Attached::Shutdown => return Ok(!self.holds_lease),
+            };
+            self.report_ready(Ok(()));
+            let end = self.run_session(*session).await;
+            if self.shared.take_progress() {
+                self.setbacks = 0;
+            }
+            let next = match end {
+                session::End::Shutdown { released } => return Ok(released),
+                session::End::Lost(end) => self.after(end)?,
+            };
+            self.setbacks += 1;
+            let pause = match next {
+                Reattach::Now if self.setbacks == 1 => continue,
+                Reattach::Now | Reattach::AfterPause => {
+                    self.settings.attach_backoff().pause(self.setbacks, random::random())
+                }
+                Reattach::After(pause) => pause,
+            };
+            if !self.pause(pause).await {
+                return Ok(!self.holds_lease);
+            }
+        }
+    }
+
+    /// What the end of a session asks for.
+    fn after(&mut self, end: SessionEnd) -> Result<Reattach, Error> {
+        let reason = ending::reason(&end);
+        warn!(stream = self.stream(), group = self.group(), reason, "session ended");
+        if let SessionEnd::Fenced { .. } = end {
+            self.holds_lease = false;
+        }
+        let refused = if let SessionEnd::Refused { entry, .. } = &end { *entry } else { None };
+        let next = ending::next(end)?;
+        self.shared.count_recovery();
+        let Some(entry) = refused else {
+            self.shared.set_status(Status::Recovering { reason });
+            return Ok(next);
+        };
+        // The server refuses what this entry would do: it failed, as if its handler had said so.
+        let attempt = self.count_failure(entry);
+        let pause = self.settings.handler_backoff.pause(attempt, random::random());
+        self.shared.set_status(Status::Retrying { entry, attempt, error: reason, pause });
+        Ok(Reattach::After(pause))
+    }
+
+    /// Waits before the next attach; `false` if shutdown came first.
+    async fn pause(&mut self, pause: Duration) -> bool {
+        tokio::select! {
+            () = self.shutdown.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
+        }
+    }
+
+    fn setback(&mut self, what: Transient, words: &str) {
+        self.setbacks += 1;
+        let reason = format!("{what}: {words}");
+        warn!(stream = self.stream(), group = self.group(), reason, setbacks = self.setbacks, "cannot attach yet");
+        self.shared.set_status(Status::Recovering { reason });
+    }
+
+    /// Counts one more failed attempt at an entry.
+    fn count_failure(&mut self, entry: EntryId) -> u32 {
+        self.shared.count_failure();
+        let attempts = match self.failing {
+            Some((failing, attempts)) if failing == entry => attempts + 1,
+            _ => 1,
+        };
+        self.failing = Some((entry, attempts));
+        attempts
+    }
+
+    /// Tells `spawn` how it went, once. Whether it was still waiting.
+    fn report_ready(&mut self, result: Result<(), Error>) -> bool {
+        // Nobody hears it when the future of `spawn` was dropped.
+        self.ready.take().is_some_and(|ready| ready.send(result).is_ok())
+    }
+
+    fn stream(&self) -> &str {
+        self.settings.subscription.stream()
+    }
+
+    fn group(&self) -> &str {
+        self.settings.subscription.group()
+    }
+}

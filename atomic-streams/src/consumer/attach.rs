@@ -1,0 +1,254 @@
+//! From nothing to ownership, with the handler's state restored.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{debug, info, warn};
+
+use super::hold::guard;
+use super::session::Session;
+use super::{Status, Worker, ending};
+use crate::error::{Error, ErrorKind};
+use crate::handler::Handler;
+use crate::persist::{Plan, SchemaChange, StateError, Stored};
+use crate::protocol::{AttachNext, Commit, Failure, Owned, Sequencer, Step};
+use crate::random;
+use crate::store::{Link, StoreError};
+
+/// How trying to attach ended.
+pub(super) enum Attached {
+    Session(Box<Session>),
+    Shutdown,
+}
+
+/// What one attach came to.
+enum Attempt {
+    Owned(Box<Session>),
+    /// The connection may serve for the next one.
+    Again,
+    Standby {
+        owner: String,
+        wait: Duration,
+    },
+}
+
+/// Why an attach did not come to its end.
+enum Trouble {
+    /// What the server or the connection said.
+    Store(StoreError),
+    /// What only a person can mend.
+    Stop(Error),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Stop(error)
+    }
+}
+
+impl<H: Handler> Worker<H> {
+    /// Tries until ownership is taken, waiting as long as it must.
+    pub(super) async fn attach(&mut self) -> Result<Attached, Error> {
+        let shutdown = self.shutdown.clone();
+        let mut link = None;
+        let store = Arc::clone(&self.store);
+        let subscription = self.settings.subscription.clone();
+        let mut released = store.released(&subscription);
+        loop {
+            let attempt = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(Attached::Shutdown),
+                attempt = self.attach_once(&mut link) => attempt,
+            };
+            match attempt {
+                Ok(Attempt::Owned(session)) => return Ok(Attached::Session(session)),
+                Ok(Attempt::Again) => {}
+                Ok(Attempt::Standby { owner, wait }) => {
+                    self.setbacks = 0;
+                    self.shared.set_status(Status::Standby { owner });
+                    self.report_ready(Ok(()));
+                    tokio::select! {
+                        () = shutdown.cancelled() => return Ok(Attached::Shutdown),
+                        () = &mut released => released = store.released(&subscription),
+                        () = tokio::time::sleep(wait) => {}
+                    }
+                }
+                Err(Trouble::Stop(error)) => return Err(error),
+                Err(Trouble::Store(error)) => match error.failure {
+                    Failure::Permanent(what) => return Err(ending::permanent(what, &error.words).with_source(error)),
+                    Failure::Transient(what) => {
+                        link = None;
+                        self.setback(what, &error.words);
+                        self.report_ready(Ok(()));
+                        let pause = self.settings.attach_backoff().pause(self.setbacks, random::random());
+                        self.pause(pause).await;
+                    }
+                },
+            }
+        }
+    }
+
+    async fn attach_once(&mut self, link: &mut Option<Box<dyn Link>>) -> Result<Attempt, Trouble> {
+        if !self.examined {
+            self.examine().await?;
+        }
+        let mut open = match link.take() {
+            Some(open) => open,
+            None => self.store.connect(&self.settings.subscription).await?,
+        };
+        let request = self.attaching.request(self.clock.elapsed());
+        let reply = open.attach(&request).await?;
+        let attempt = match self.attaching.reply(self.clock.elapsed(), reply) {
+            AttachNext::Own(owned) => {
+                self.holds_lease = true;
+                return Ok(Attempt::Owned(Box::new(self.begin(open, owned).await?)));
+            }
+            AttachNext::Again => Attempt::Again,
+            AttachNext::Rename => {
+                self.attaching.rename(random::instance_name());
+                Attempt::Again
+            }
+            AttachNext::StandBy { owner, wait } => Attempt::Standby { owner, wait },
+            AttachNext::Compare { stored } => {
+                self.plan(&stored)?;
+                self.attaching.accept_schema(stored);
+                Attempt::Again
+            }
+            AttachNext::Stop(stop) => return Err(ending::stop(stop).into()),
+        };
+        *link = Some(open);
+        Ok(attempt)
+    }
+
+    /// Asks once what the server's settings endanger.
+    async fn examine(&mut self) -> Result<(), Trouble> {
+        let findings = self.store.examine().await?;
+        self.examined = true;
+        let refused = |words| Err(Error::new(ErrorKind::UnsupportedServer, words).into());
+        if let Some(version) = findings.too_old {
+            return refused(format!(
+                "the server is Redis {version}, and 7.0 or later, or Valkey, is needed: upgrade the server"
+            ));
+        }
+        if let Some(policy) = findings.evicts {
+            if !self.settings.allow_eviction {
+                return refused(format!(
+                    "the server may evict the record (maxmemory-policy {policy} with a limit): set `maxmemory-policy noeviction` \
+                     or a `volatile-` policy, or accept the loss with `allow_eviction()`"
+                ));
+            }
+            warn!(
+                stream = self.stream(),
+                group = self.group(),
+                policy,
+                "the server may evict the record; its state would be lost"
+            );
+        }
+        if findings.not_persistent {
+            warn!(
+                stream = self.stream(),
+                group = self.group(),
+                "the server keeps nothing on disk: when it restarts, streams and state are gone together; set `appendonly yes`"
+            );
+        }
+        Ok(())
+    }
+
+    /// How the stored fields become the handler's.
+    fn plan(&self, stored: &str) -> Result<(Plan, Stored), Error> {
+        let stored = Stored::parse(stored).map_err(damaged)?;
+        match self.schema.plan(&stored) {
+            Ok(plan) => Ok((plan, stored)),
+            Err(changes) => Err(mismatch(&changes)),
+        }
+    }
+
+    /// Restores the state and opens the second connection.
+    async fn begin(&mut self, mut link: Box<dyn Link>, owned: Owned) -> Result<Session, Trouble> {
+        info!(
+            stream = self.stream(),
+            group = self.group(),
+            epoch = owned.epoch,
+            position = %owned.position,
+            created = owned.created,
+            clean = owned.released,
+            "ownership taken"
+        );
+        if owned.created && self.shared.stats().position.is_some() {
+            warn!(stream = self.stream(), group = self.group(), start = %owned.position, "record and group are gone: a new subscription begins");
+        } else if owned.created {
+            info!(stream = self.stream(), group = self.group(), start = %owned.position, "this is a new subscription");
+        }
+        let (opening, sequencer) = match self.restore(&mut *link, &owned).await {
+            Ok(restored) => restored,
+            Err(trouble) => {
+                if let Trouble::Stop(_) = trouble {
+                    // Nobody else should have to wait for a lease whose owner has given up.
+                    let _ = link.send(owned.head.token.as_str(), &[Step::Release]).await;
+                }
+                return Err(trouble);
+            }
+        };
+        let reader = self.store.connect(&self.settings.subscription).await?;
+        self.shared.set_position(owned.position);
+        Ok(Session { owned, committer: link, reader, opening, sequencer })
+    }
+
+    /// Reads the state that belongs to the head and puts it into the handler. Returns what the first step must write.
+    async fn restore(&mut self, link: &mut dyn Link, owned: &Owned) -> Result<(Option<Commit>, Sequencer), Trouble> {
+        let own = self.schema.text();
+        let accepted = self.attaching.accepted_schema().to_owned();
+        let (plan, stored) = self.plan(&accepted)?;
+        let names: Vec<String> = stored.fields.keys().cloned().collect();
+        let loaded = link.load(&names).await?;
+        let Some(loaded) = loaded.filter(|loaded| loaded.head == owned.head) else {
+            return Err(StoreError::unexpected("the record changed while it was read").into());
+        };
+        let values: BTreeMap<String, Vec<u8>> =
+            names.into_iter().zip(loaded.values).filter_map(|(name, value)| Some((name, value?))).collect();
+        let version = stored.version;
+        let values = guard("the migration", || plan.apply(&self.schema, version, values))
+            .unwrap_or_else(|panic| Err(StateError::new(panic)))
+            .map_err(damaged)?;
+        guard("restoring the state", || self.snapshot.restore(&mut self.handler, &values, &self.initial))
+            .unwrap_or_else(|panic| Err(StateError::new(panic)))
+            .map_err(damaged)?;
+
+        let mut sequencer = Sequencer::new(owned);
+        let complete = plan.is_plain() && accepted == own && values.iter().all(Option::is_some);
+        let opening = (!complete).then(|| {
+            debug!(stream = self.stream(), group = self.group(), "the record gets all fields of this handler");
+            let kept: Vec<&str> = self.schema.fields().iter().map(|field| field.name()).collect();
+            let deleted = plan.stale.into_iter().filter(|name| !kept.contains(&name.as_str())).collect();
+            let mut fields = self.snapshot.all();
+            fields.push(("@schema", own.into_bytes()));
+            sequencer.nothing(fields, deleted)
+        });
+        Ok((opening, sequencer))
+    }
+}
+
+fn damaged(error: StateError) -> Error {
+    Error::new(
+        ErrorKind::StateDamaged,
+        format!(
+            "the stored state cannot be used: {error}. Restore the record from a backup, or delete it to start anew"
+        ),
+    )
+    .with_source(error)
+}
+
+fn mismatch(changes: &[SchemaChange]) -> Error {
+    let changes: Vec<String> = changes.iter().map(|change| format!("\n  - {change}")).collect();
+    Error::new(
+        ErrorKind::SchemaMismatch,
+        format!("the stored state has other fields than this handler:{}", changes.concat()),
+    )
+}

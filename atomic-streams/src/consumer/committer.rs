@@ -1,0 +1,172 @@
+//! Sends what is staged, in order, and settles the replies: the only task that writes.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::in_flight::InFlight;
+use super::reader::Progress;
+use super::{Settings, Shared};
+use crate::protocol::{Commit, Operation, Outcome, Owned, Reconciler, SessionEnd, Step};
+use crate::store::{Link, StoreError};
+
+/// Commits that one pipeline carries at most.
+const MAX_PIPELINE: usize = 256;
+
+/// Everything that the committing task needs.
+pub(super) struct Committer {
+    pub link: Box<dyn Link>,
+    pub owned: Owned,
+    pub settings: Settings,
+    pub staged: mpsc::UnboundedReceiver<Commit>,
+    pub in_flight: Arc<InFlight>,
+    pub reader: Arc<Progress>,
+    pub shared: Arc<Shared>,
+    /// Fired when this task ends.
+    pub cancelled: CancellationToken,
+}
+
+/// How the committing task ended.
+pub(super) enum Settled {
+    /// All staged commits are applied and the lease is released.
+    Released,
+    Lost(SessionEnd),
+}
+
+impl Committer {
+    /// Runs until the staging end is dropped and everything is committed, or the session ends.
+    pub async fn run(mut self) -> Settled {
+        match self.settle_all().await {
+            Ok(()) => Settled::Released,
+            Err(end) => Settled::Lost(end),
+        }
+    }
+
+    async fn settle_all(&mut self) -> Result<(), SessionEnd> {
+        let mut reconciler = Reconciler::new(&self.owned);
+        let period = self.settings.timing.renew_every();
+        let mut renewals = interval_at(Instant::now() + period, period);
+        renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut commits = Vec::with_capacity(MAX_PIPELINE);
+        let mut renew_now = false;
+        loop {
+            let mut steps: Vec<Step> = Vec::new();
+            let mut last = false;
+            if !renew_now {
+                tokio::select! {
+                    biased;
+                    _ = renewals.tick() => renew_now = true,
+                    received = self.staged.recv_many(&mut commits, MAX_PIPELINE) => last = received == 0,
+                }
+            }
+            steps.extend(commits.drain(..).map(Step::Commit));
+            if renew_now {
+                steps.push(Step::Renew { lease_ms: self.settings.timing.lease.as_millis() as u64 });
+            }
+            if last {
+                steps.push(Step::Release);
+            }
+            renew_now = self.settle(&mut reconciler, steps).await?;
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends steps and takes their replies. Returns whether to renew at once.
+    async fn settle(&mut self, reconciler: &mut Reconciler, mut steps: Vec<Step>) -> Result<bool, SessionEnd> {
+        let mut bytes = 0;
+        let mut count = 0;
+        for step in &mut steps {
+            reconciler.sending(step);
+            if let Step::Commit(commit) = step {
+                bytes += commit.size_bytes();
+                count += 1;
+            }
+        }
+        let waiting = self.reader.waits_after();
+        let replies = self.link.send(self.owned.head.token.as_str(), &steps).await;
+        let still_waiting = self.reader.waits_after().filter(|after| waiting == Some(*after));
+        let answered = replies.len();
+        let mut renew_now = false;
+        let mut entries = 0;
+        let mut published = 0;
+        let mut end = None;
+        for (step, reply) in steps.iter().zip(replies) {
+            let outcome = match reply {
+                Ok(reply) => reconciler.reply(step, reply, still_waiting),
+                Err(StoreError { failure, words, .. }) => Err(SessionEnd::Failed { failure, words }),
+            };
+            match outcome {
+                Ok(Outcome::Committed { entry, cursor_trouble, trim_trouble }) => {
+                    entries += u64::from(entry.is_some());
+                    published += publishes(step);
+                    renew_now |= self.report_trouble(cursor_trouble, trim_trouble);
+                }
+                Ok(Outcome::Renewed { vanished, cursor_repaired, cursor_trouble, .. }) => {
+                    self.report_renewal(vanished, cursor_repaired, cursor_trouble);
+                }
+                Ok(Outcome::Released) => {}
+                Err(ended) => {
+                    end = Some(ended);
+                    break;
+                }
+            }
+        }
+        if end.is_none() && answered < steps.len() {
+            let error = StoreError::unexpected("fewer replies than commands");
+            end = Some(SessionEnd::Failed { failure: error.failure, words: error.words });
+        }
+        if entries > 0 {
+            self.shared.count_committed(entries, published);
+        }
+        self.shared.set_position(reconciler.position());
+        let left = self.in_flight.leave(count, bytes);
+        self.shared.set_in_flight(left);
+        end.map_or(Ok(renew_now), Err)
+    }
+
+    /// Whether a renewal can cure it.
+    fn report_trouble(&self, cursor: Option<String>, trim: Option<String>) -> bool {
+        let (stream, group) = (&*self.settings.stream, &*self.settings.group);
+        if let Some(why) = trim {
+            warn!(stream, group, why, "an output was not trimmed");
+        }
+        let Some(why) = cursor else { return false };
+        debug!(stream, group, why, "the group's cursor stayed behind");
+        why.starts_with("NOGROUP") || why.contains("requires the key to exist")
+    }
+
+    fn report_renewal(&self, vanished: i64, cursor_repaired: bool, cursor_trouble: Option<String>) {
+        let (stream, group) = (&*self.settings.stream, &*self.settings.group);
+        self.shared.mark_progress();
+        if vanished > 0 {
+            self.shared.count_vanished(vanished.unsigned_abs());
+            warn!(stream, group, entries = vanished, "entries were trimmed or deleted before they were read");
+        } else if vanished < 0 {
+            warn!(stream, group, "the stream was made anew: it has counted fewer entries than were read");
+        }
+        if cursor_repaired {
+            warn!(stream, group, "somebody moved or removed the group; its cursor was put back to the position");
+        }
+        if let Some(why) = cursor_trouble {
+            warn!(stream, group, why, "the group's cursor cannot be kept; its lag will be wrong");
+        }
+    }
+}
+
+/// However the task ends, nobody may wait for it.
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.in_flight.close();
+        self.cancelled.cancel();
+    }
+}
+
+fn publishes(step: &Step) -> u64 {
+    let Step::Commit(commit) = step else { return 0 };
+    commit.operations.iter().filter(|operation| matches!(operation, Operation::Publish { .. })).count() as u64
+}

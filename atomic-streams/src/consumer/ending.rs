@@ -1,0 +1,132 @@
+//! What the end of a session or a refused attach means for the consumer, in words and in deeds.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+use crate::protocol::{Behind, Divergence, Failure, Permanent, SessionEnd, Stop};
+
+/// How to go on after a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reattach {
+    Now,
+    AfterPause,
+    After(Duration),
+}
+
+/// Why the session ended, for the log and the status.
+pub(super) fn reason(end: &SessionEnd) -> String {
+    match end {
+        SessionEnd::Fenced { owner } if owner.is_empty() => "the record is gone".to_owned(),
+        SessionEnd::Fenced { owner } => format!("ownership was taken over by {owner}"),
+        SessionEnd::Diverged { why: Divergence::Sequence } => {
+            "the server lost writes: it holds an older state".to_owned()
+        }
+        SessionEnd::Diverged { why: Divergence::Gap } => "entries appeared before those that were read".to_owned(),
+        SessionEnd::Diverged { why: Divergence::Gone } => "entries that were read are gone or have changed".to_owned(),
+        SessionEnd::RolledBack => "the server lost writes: a renewal found an older state".to_owned(),
+        SessionEnd::Refused { key, why, .. } => format!("a commit was refused at `{key}`: {why}"),
+        SessionEnd::Behind(behind) => behind_words(*behind),
+        SessionEnd::ReaderStale => "the reading connection does not see the newest entries".to_owned(),
+        SessionEnd::Failed { failure: Failure::Transient(what), words } => format!("{what}: {words}"),
+        SessionEnd::Failed { failure: Failure::Permanent(_), words } => words.clone(),
+    }
+}
+
+/// Whether to attach again, and how soon; or the error that ends the consumer.
+pub(super) fn next(end: SessionEnd) -> Result<Reattach, Error> {
+    match end {
+        SessionEnd::Fenced { .. } | SessionEnd::Diverged { .. } | SessionEnd::RolledBack => Ok(Reattach::Now),
+        // The attach finds it again, and knows what the user allows.
+        SessionEnd::Behind(_) => Ok(Reattach::Now),
+        SessionEnd::ReaderStale => Ok(Reattach::AfterPause),
+        SessionEnd::Refused { key, why, .. } => {
+            let code = why.split(' ').next().unwrap_or_default();
+            match Failure::of_reply(code, &why) {
+                Failure::Permanent(what) => {
+                    Err(permanent(what, &format!("a commit was refused at `{key}` and nothing of it was done: {why}")))
+                }
+                Failure::Transient(_) => Ok(Reattach::AfterPause),
+            }
+        }
+        SessionEnd::Failed { failure: Failure::Permanent(what), words } => Err(permanent(what, &words)),
+        SessionEnd::Failed { failure: Failure::Transient(_), .. } => Ok(Reattach::AfterPause),
+    }
+}
+
+/// An error reply that only a person can mend.
+pub(super) fn permanent(what: Permanent, words: &str) -> Error {
+    match what {
+        Permanent::Denied => Error::new(
+            ErrorKind::Denied,
+            format!("the server denies access; correct the credentials or the ACL rule: {words}"),
+        ),
+        Permanent::WrongType => Error::new(
+            ErrorKind::WrongType,
+            format!("a key holds another type than it must; rename or remove that key, or use another name: {words}"),
+        ),
+        Permanent::CrossSlot => Error::new(
+            ErrorKind::InvalidConfig,
+            format!(
+                "stream and outputs lie in different cluster slots; give their names one hash tag, such as `{{app}}:sales`: {words}"
+            ),
+        ),
+        Permanent::ServerTooOld => Error::new(
+            ErrorKind::UnsupportedServer,
+            format!("the server does not know the scripts of this library; Redis 7.0 or Valkey is needed: {words}"),
+        ),
+    }
+}
+
+/// An attach that needs a word from the user.
+pub(super) fn stop(stop: Stop) -> Error {
+    match stop {
+        Stop::RecordLost { cursor } => Error::new(
+            ErrorKind::RecordLost,
+            format!(
+                "the record is gone although the group is there (its cursor is at {cursor}): the state is lost. \
+                 Restore the record from a backup, or allow a new start with `on_record_lost(RecordLost::StartOver)`"
+            ),
+        ),
+        Stop::GroupInUse { cursor, pending: 0 } => Error::new(
+            ErrorKind::GroupInUse,
+            format!(
+                "another program made this group (its cursor is at {cursor}). Choose another group name, or take it over at its cursor with `adopt_group()`"
+            ),
+        ),
+        Stop::GroupInUse { cursor, pending } => Error::new(
+            ErrorKind::GroupInUse,
+            format!(
+                "another program made this group (its cursor is at {cursor}) and {pending} of its entries are pending. \
+                 Choose another group name, or let that program acknowledge them and take the group over with `adopt_group()`"
+            ),
+        ),
+        Stop::Behind(behind) => Error::new(ErrorKind::StreamReplaced, behind_words(behind)),
+        Stop::Foreign { stream, group } => Error::new(
+            ErrorKind::WrongType,
+            format!("the record's key belongs to group `{group}` on stream `{stream}`: choose another group name"),
+        ),
+        Stop::Format { format } => Error::new(
+            ErrorKind::UnsupportedServer,
+            format!(
+                "the record has format {format:?} and this version of the library reads format 1: run a newer version"
+            ),
+        ),
+        Stop::WrongType { key, holds } => Error::new(
+            ErrorKind::WrongType,
+            format!("the key `{key}` holds a {holds}: rename or remove it, or use another name"),
+        ),
+        Stop::Denied { command, key } => Error::new(
+            ErrorKind::Denied,
+            format!(
+                "the user has no permission to run {command} on `{key}`, which a consumer needs: correct the ACL rule"
+            ),
+        ),
+    }
+}
+
+fn behind_words(Behind { last_id, position, length }: Behind) -> String {
+    format!(
+        "the stream was replaced: this subscription is at position {position}, and the stream's last ID is {last_id}, with {length} entries. \
+         Say with `on_stream_replaced` whether to read them or to skip them"
+    )
+}

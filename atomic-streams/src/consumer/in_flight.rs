@@ -1,0 +1,111 @@
+//! The bound on commits that wait for their replies.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Counts commits between staging and reply. One task stages, one settles.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    state: Mutex<State>,
+    max_commits: usize,
+    max_bytes: usize,
+    left: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    commits: usize,
+    bytes: usize,
+    closed: bool,
+}
+
+/// The settling end is gone.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Closed;
+
+impl InFlight {
+    pub fn new(max_commits: usize, max_bytes: usize) -> Self {
+        Self { state: Mutex::default(), max_commits, max_bytes, left: Notify::new() }
+    }
+
+    /// Waits until one more commit may be staged.
+    pub async fn room(&self) -> Result<(), Closed> {
+        loop {
+            {
+                let state = self.lock();
+                if state.closed {
+                    return Err(Closed);
+                }
+                if state.commits < self.max_commits && state.bytes < self.max_bytes {
+                    return Ok(());
+                }
+            }
+            // A permit that was stored before this call ends the wait at once.
+            self.left.notified().await;
+        }
+    }
+
+    pub fn enter(&self, bytes: usize) {
+        let mut state = self.lock();
+        state.commits += 1;
+        state.bytes += bytes;
+    }
+
+    /// How many commits are left.
+    pub fn leave(&self, commits: usize, bytes: usize) -> usize {
+        let left = {
+            let mut state = self.lock();
+            state.commits = state.commits.saturating_sub(commits);
+            state.bytes = state.bytes.saturating_sub(bytes);
+            state.commits
+        };
+        self.left.notify_one();
+        left
+    }
+
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.left.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn staging_waits_for_room_in_commits_and_in_bytes() {
+        let in_flight = Arc::new(InFlight::new(2, 100));
+        in_flight.enter(10);
+        in_flight.room().await.unwrap();
+        in_flight.enter(10);
+        let waiting = tokio::spawn({
+            let in_flight = Arc::clone(&in_flight);
+            async move { in_flight.room().await }
+        });
+        in_flight.leave(1, 10);
+        assert_eq!(waiting.await.unwrap(), Ok(()));
+        in_flight.enter(500);
+        in_flight.leave(1, 10);
+        let room = in_flight.room();
+        tokio::pin!(room);
+        assert!(std::future::poll_fn(|context| std::task::Poll::Ready(room.as_mut().poll(context).is_pending())).await);
+        in_flight.leave(1, 500);
+        assert_eq!(room.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_closed_end() {
+        let in_flight = InFlight::new(1, 1);
+        in_flight.enter(1);
+        in_flight.close();
+        assert_eq!(in_flight.room().await, Err(Closed));
+    }
+}

@@ -1,0 +1,311 @@
+//! One session: entries in, commits out, until the session ends or the user asks for the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, warn};
+
+use super::committer::{Committer, Settled};
+use super::hold::{Held, guard};
+use super::in_flight::InFlight;
+use super::reader::{self, Batch, Progress};
+use super::{Settings, Status, Worker};
+use crate::entry::{self, Entry};
+use crate::handler::{Handler, HandlerError, HandlerResult, Retry};
+use crate::persist::Changed;
+use crate::protocol::{Commit, Failure, Owned, Sequencer, SessionEnd, Transient};
+use crate::random;
+use crate::staged::Staged;
+use crate::store::Link;
+use crate::transaction::{Message, Transaction};
+
+/// An attach and its two connections.
+pub(super) struct Session {
+    pub owned: Owned,
+    pub committer: Box<dyn Link>,
+    pub reader: Box<dyn Link>,
+    /// What must be written before the first entry: the fields of a new record or of a new schema.
+    pub opening: Option<Commit>,
+    pub sequencer: Sequencer,
+}
+
+/// How a session ended.
+pub(super) enum End {
+    Shutdown { released: bool },
+    Lost(SessionEnd),
+}
+
+/// Why the handling side stops.
+enum Halt {
+    /// The user asked for it.
+    Shutdown,
+    /// The committer has ended, and knows why.
+    Committer,
+    Reader(SessionEnd),
+    /// The handler's fields could not be rolled back.
+    Damaged(String),
+}
+
+/// The handling side of a session: what the tasks of the other two sides are reached by.
+struct Handling {
+    sequencer: Sequencer,
+    commits: mpsc::UnboundedSender<Commit>,
+    in_flight: Arc<InFlight>,
+    batches: mpsc::Receiver<Batch>,
+    reader: AbortOnDropHandle<SessionEnd>,
+    /// Fires when the session ends or shutdown begins: for the handler to see.
+    cancelled: CancellationToken,
+    /// The status says so.
+    retrying: bool,
+    /// When the proof of the read in hand is sent by itself.
+    proof_due: Option<Instant>,
+}
+
+impl<H: Handler> Worker<H> {
+    pub(super) async fn run_session(&mut self, session: Session) -> End {
+        let Session { owned, committer, reader, opening, sequencer } = session;
+        let settings = &self.settings;
+        let in_flight = Arc::new(InFlight::new(settings.max_in_flight, Settings::MAX_IN_FLIGHT_BYTES));
+        let progress = Arc::new(Progress::default());
+        let (commits, staged) = mpsc::unbounded_channel();
+        let (batch_sender, batches) = mpsc::channel(1);
+        let cancelled = self.shutdown.child_token();
+        let committer = Committer {
+            link: committer,
+            owned: owned.clone(),
+            settings: settings.clone(),
+            staged,
+            in_flight: Arc::clone(&in_flight),
+            reader: Arc::clone(&progress),
+            shared: Arc::clone(&self.shared),
+            cancelled: cancelled.clone(),
+        };
+        let mut committer = AbortOnDropHandle::new(tokio::spawn(committer.run()));
+        let reader =
+            AbortOnDropHandle::new(tokio::spawn(reader::run(reader, owned, settings.clone(), batch_sender, progress)));
+        let mut handling =
+            Handling { sequencer, commits, in_flight, batches, reader, cancelled, retrying: false, proof_due: None };
+        if let Some(opening) = opening {
+            handling.stage(opening);
+        }
+        self.shared.set_status(Status::Active);
+
+        let halt = self.handle_all(&mut handling).await;
+        handling.cancelled.cancel();
+        // Dropping the staging end lets the committer send what is left, and then release.
+        drop(handling.commits);
+        match halt {
+            Halt::Reader(end) => End::Lost(end),
+            Halt::Damaged(words) => {
+                End::Lost(SessionEnd::Failed { failure: Failure::Transient(Transient::Other), words })
+            }
+            Halt::Shutdown | Halt::Committer => match (&mut committer).await {
+                Ok(Settled::Released) => End::Shutdown { released: true },
+                Ok(Settled::Lost(end)) => {
+                    if self.shutdown.is_cancelled() {
+                        warn!(
+                            stream = self.stream(),
+                            group = self.group(),
+                            reason = super::ending::reason(&end),
+                            "the last commits are not confirmed"
+                        );
+                        return End::Shutdown { released: false };
+                    }
+                    End::Lost(end)
+                }
+                Err(error) => End::Lost(SessionEnd::Failed {
+                    failure: Failure::Transient(Transient::Other),
+                    words: format!("the committing task failed: {error}"),
+                }),
+            },
+        }
+    }
+
+    async fn handle_all(&mut self, handling: &mut Handling) -> Halt {
+        loop {
+            let batch = tokio::select! {
+                biased;
+                () = handling.cancelled.cancelled() => return self.halted(),
+                batch = handling.batches.recv() => batch,
+                end = &mut handling.reader => return reader_ended(end),
+            };
+            let Some(Batch { entries, proof, _share }) = batch else {
+                return reader_ended((&mut handling.reader).await);
+            };
+            handling.sequencer.begin_read(proof);
+            handling.proof_due = Some(Instant::now() + self.settings.timing.proof_wait());
+            for entry in entries {
+                if let Err(halt) = self.handle_until_done(handling, &entry).await {
+                    return halt;
+                }
+            }
+        }
+    }
+
+    fn halted(&self) -> Halt {
+        if self.shutdown.is_cancelled() { Halt::Shutdown } else { Halt::Committer }
+    }
+
+    /// Handles one entry until it is staged.
+    async fn handle_until_done(&mut self, handling: &mut Handling, entry: &Entry) -> Result<(), Halt> {
+        loop {
+            if self.shutdown.is_cancelled() {
+                return Err(Halt::Shutdown);
+            }
+            tokio::select! {
+                biased;
+                room = handling.in_flight.room() => room.map_err(|_| self.halted())?,
+                end = &mut handling.reader => return Err(reader_ended(end)),
+            }
+            match self.handle_once(handling, entry).await? {
+                Ok((fields, staged)) => {
+                    let commit = handling.sequencer.entry(entry.id, fields, staged);
+                    handling.stage(commit);
+                    if std::mem::take(&mut handling.retrying) {
+                        self.shared.set_status(Status::Active);
+                    }
+                    return Ok(());
+                }
+                Err(error) => self.pause_after_failure(handling, entry, &error).await?,
+            }
+        }
+    }
+
+    /// Calls the handler once. After an error its persisted fields are as before.
+    async fn handle_once(
+        &mut self,
+        handling: &mut Handling,
+        entry: &Entry,
+    ) -> Result<Result<(Vec<Changed>, Staged), HandlerError>, Halt> {
+        let message = match guard("decoding the entry", || entry::decode::<H::Message>(&entry.fields)) {
+            Ok(Ok(message)) => message,
+            Ok(Err(error)) => return Ok(Err(HandlerError::permanent(error))),
+            Err(panic) => return Ok(Err(HandlerError::permanent(panic))),
+        };
+        let attempt = match self.failing {
+            Some((failing, attempts)) if failing == entry.id => attempts + 1,
+            _ => 1,
+        };
+        let mut transaction = Transaction::new(Message {
+            id: entry.id,
+            stream: Arc::clone(&self.settings.stream),
+            group: Arc::clone(&self.settings.group),
+            attempt,
+            cancelled: handling.cancelled.clone(),
+        });
+        let mut call = Held::new(self.handler.handle(message, &mut transaction));
+        let result = match call.now().await {
+            Some(result) => Some(result),
+            None => handling.wait_for(&mut call, self.settings.grace_period).await,
+        };
+        drop(call);
+        let result = match result {
+            Some(Ok(())) => match guard("encoding the state", || self.snapshot.changes(&self.handler)) {
+                Ok(fields) => fields.map_err(HandlerError::from),
+                Err(panic) => Err(HandlerError::from(panic)),
+            },
+            Some(Err(error)) => Err(error),
+            None => {
+                debug!(stream = self.stream(), group = self.group(), entry = %entry.id, "the handler outlasted the grace period");
+                return Err(self.halted());
+            }
+        };
+        Ok(match result {
+            Ok(fields) => Ok((fields, transaction.into_staged())),
+            Err(error) => match guard("restoring the state", || self.snapshot.roll_back(&mut self.handler)) {
+                Ok(Ok(())) => Err(error),
+                // What the fields hold now is nobody's state: attach again, which restores all of them.
+                Ok(Err(damage)) => {
+                    return Err(Halt::Damaged(format!("{error}; and its fields cannot be put back: {damage}")));
+                }
+                Err(panic) => {
+                    return Err(Halt::Damaged(format!("{error}; and its fields cannot be put back: {panic}")));
+                }
+            },
+        })
+    }
+
+    /// Shows a failed entry and waits for its next try.
+    async fn pause_after_failure(
+        &mut self,
+        handling: &mut Handling,
+        entry: &Entry,
+        error: &HandlerError,
+    ) -> Result<(), Halt> {
+        let attempt = self.count_failure(entry.id);
+        let backoff = self.settings.handler_backoff;
+        let pause = match error.retry() {
+            Retry::Backoff => backoff.pause(attempt, random::random()),
+            Retry::After(pause) => pause,
+            Retry::Never => backoff.longest,
+        };
+        let error = error.to_string();
+        warn!(stream = self.stream(), group = self.group(), entry = %entry.id, attempt, error, ?pause, "an entry cannot be handled; it is tried again");
+        handling.retrying = true;
+        self.shared.set_status(Status::Retrying { entry: entry.id, attempt, error, pause });
+        let until = Instant::now() + pause;
+        loop {
+            tokio::select! {
+                biased;
+                () = handling.cancelled.cancelled() => return Err(self.halted()),
+                end = &mut handling.reader => return Err(reader_ended(end)),
+                () = due(handling.proof_due) => handling.prove(),
+                () = tokio::time::sleep_until(until) => return Ok(()),
+            }
+        }
+    }
+}
+
+impl Handling {
+    fn stage(&mut self, commit: Commit) {
+        self.proof_due = None;
+        self.in_flight.enter(commit.size_bytes());
+        // A committer that has ended takes nothing more; the next look at the bound says so.
+        let _ = self.commits.send(commit);
+    }
+
+    /// Proves the read in hand by a step of nothing, so that its witness need not live as long as the handler runs.
+    fn prove(&mut self) {
+        self.proof_due = None;
+        if self.sequencer.owes_proof() {
+            let proof = self.sequencer.nothing(Vec::new(), Vec::new());
+            self.stage(proof);
+        }
+    }
+
+    /// Waits for a handler; `None` if its result is not wanted any more and it outlasted the grace period.
+    async fn wait_for<F>(&mut self, call: &mut Held<F>, grace_period: Duration) -> Option<HandlerResult>
+    where
+        F: Future<Output = HandlerResult> + Unpin,
+    {
+        let mut grace_ends = None;
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut *call => return Some(result),
+                () = self.cancelled.cancelled(), if grace_ends.is_none() => grace_ends = Some(Instant::now() + grace_period),
+                () = due(self.proof_due) => self.prove(),
+                () = due(grace_ends) => return None,
+            }
+        }
+    }
+}
+
+/// Waits until then, or for ever.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn reader_ended(end: Result<SessionEnd, tokio::task::JoinError>) -> Halt {
+    Halt::Reader(end.unwrap_or_else(|error| SessionEnd::Failed {
+        failure: Failure::Transient(Transient::Other),
+        words: format!("the reading task failed: {error}"),
+    }))
+}

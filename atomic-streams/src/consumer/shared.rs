@@ -1,0 +1,170 @@
+//! What the outside sees of a running consumer.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::id::EntryId;
+
+/// What a consumer is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// It has not attached yet.
+    Starting,
+    /// Another process owns the subscription; this one takes over when it is released or its lease ends.
+    Standby {
+        /// The owner, as `host/process`.
+        owner: String,
+    },
+    /// It owns the subscription and handles entries as they come.
+    Active,
+    /// It owns the subscription; one entry fails and is tried again. Entries behind it wait.
+    Retrying {
+        /// The entry.
+        entry: EntryId,
+        /// How often it has been tried.
+        attempt: u32,
+        /// What the last try said.
+        error: String,
+        /// The pause before the next try.
+        pause: Duration,
+    },
+    /// It lost its connection or its footing and attaches again; nothing is read meanwhile.
+    Recovering {
+        /// What happened, in words.
+        reason: String,
+    },
+    /// It has ended: shut down, or stopped by an error that [`wait`](crate::ConsumerHandle::wait) returns.
+    Stopped,
+}
+
+/// Figures of one consumer since it was spawned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Entries whose effects are committed.
+    pub processed: u64,
+    /// Entries published by those commits.
+    pub published: u64,
+    /// Tries of entries that failed, panicked, could not be decoded or were refused by the server.
+    pub failed: u64,
+    /// Sessions that ended without being asked to: lost connections, failovers, lost ownership.
+    pub recoveries: u64,
+    /// Commits that wait for the server's reply.
+    pub in_flight: u64,
+    /// The last entry whose effects are committed; `None` before the first attach.
+    pub position: Option<EntryId>,
+    /// Entries that went from the stream before they were read (trimmed or deleted).
+    pub vanished: u64,
+}
+
+/// What a consumer did until its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Entries whose effects were committed since it was spawned.
+    pub processed: u64,
+    /// The last entry whose effects are committed; `None` if it never attached.
+    pub position: Option<EntryId>,
+    /// Ownership was given up cleanly, so that a standby takes over at once; `false` if the server could not be told.
+    pub released: bool,
+}
+
+/// The state behind a handle.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    status: watch::Sender<Status>,
+    processed: AtomicU64,
+    published: AtomicU64,
+    failed: AtomicU64,
+    recoveries: AtomicU64,
+    in_flight: AtomicU64,
+    vanished: AtomicU64,
+    position: Mutex<Option<EntryId>>,
+    /// The present session has been confirmed by a reply.
+    progress: AtomicBool,
+}
+
+impl Shared {
+    pub fn new() -> Self {
+        Self {
+            status: watch::Sender::new(Status::Starting),
+            processed: AtomicU64::new(0),
+            published: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            recoveries: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
+            vanished: AtomicU64::new(0),
+            position: Mutex::new(None),
+            progress: AtomicBool::new(false),
+        }
+    }
+
+    pub fn set_status(&self, status: Status) {
+        self.status.send_if_modified(|now| {
+            let changes = *now != status;
+            *now = status;
+            changes
+        });
+    }
+
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    pub fn stats(&self) -> Stats {
+        Stats {
+            processed: self.processed.load(Relaxed),
+            published: self.published.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            recoveries: self.recoveries.load(Relaxed),
+            in_flight: self.in_flight.load(Relaxed),
+            position: *self.position.lock().unwrap_or_else(PoisonError::into_inner),
+            vanished: self.vanished.load(Relaxed),
+        }
+    }
+
+    pub fn report(&self, released: bool) -> Report {
+        let stats = self.stats();
+        Report { processed: stats.processed, position: stats.position, released }
+    }
+
+    pub fn set_position(&self, position: EntryId) {
+        *self.position.lock().unwrap_or_else(PoisonError::into_inner) = Some(position);
+    }
+
+    pub fn count_committed(&self, entries: u64, published: u64) {
+        self.processed.fetch_add(entries, Relaxed);
+        self.published.fetch_add(published, Relaxed);
+        self.progress.store(true, Relaxed);
+    }
+
+    pub fn count_failure(&self) {
+        self.failed.fetch_add(1, Relaxed);
+    }
+
+    pub fn count_recovery(&self) {
+        self.recoveries.fetch_add(1, Relaxed);
+    }
+
+    pub fn count_vanished(&self, entries: u64) {
+        self.vanished.fetch_add(entries, Relaxed);
+    }
+
+    pub fn set_in_flight(&self, commits: usize) {
+        self.in_flight.store(commits as u64, Relaxed);
+    }
+
+    pub fn mark_progress(&self) {
+        self.progress.store(true, Relaxed);
+    }
+
+    /// Whether the server has confirmed anything since the last call.
+    pub fn take_progress(&self) -> bool {
+        self.progress.swap(false, Relaxed)
+    }
+}

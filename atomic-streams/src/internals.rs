@@ -1,0 +1,8 @@
+//! The store and the protocol, for this repository's own tests. No promise of stability.
+
+pub use crate::entry::Entry;
+pub use crate::protocol::*;
+pub use crate::staged::{Publish, Staged};
+pub use crate::store::memory::{GroupInfo, MemoryStore, StreamInfo};
+pub use crate::store::redis::RedisStore;
+pub use crate::store::{Findings, Link, Loaded, Store, StoreError};

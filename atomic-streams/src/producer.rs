@@ -1,0 +1,136 @@
+//! Adding entries to a stream from outside a consumer.
+
+use std::fmt;
+
+use redis::Client;
+use redis::aio::MultiplexedConnection;
+use serde::Serialize;
+use tokio::sync::Mutex;
+
+use crate::entry::{self, Fields};
+use crate::error::{Error, ErrorKind};
+use crate::id::EntryId;
+use crate::name;
+use crate::protocol::{Failure, Timing};
+use crate::store::StoreError;
+use crate::store::memory::MemoryStore;
+use crate::store::redis::{Connector, add};
+
+/// Adds typed entries to streams.
+///
+/// Entries are what any other program would add with `XADD`, one field for each member of the message; see
+/// [`Fields`](crate::Fields) for the rules. Inside a handler use
+/// [`Transaction::publish`](crate::Transaction::publish), which belongs to the commit.
+///
+/// ```no_run
+/// use atomic_streams::Producer;
+/// use serde::Serialize;
+///
+/// #[derive(Serialize)]
+/// struct Sale<'a> {
+///     sku: &'a str,
+///     quantity: i64,
+/// }
+///
+/// # async fn example() -> Result<(), atomic_streams::Error> {
+/// let producer = Producer::new("redis://127.0.0.1:6379")?;
+/// let id = producer.publish("sales", &Sale { sku: "A-1", quantity: 2 }).await?;
+/// println!("added as {id}");
+/// # Ok(())
+/// # }
+/// ```
+pub struct Producer {
+    target: Target,
+}
+
+enum Target {
+    /// The connection is made at the first call, and anew after a failure.
+    Redis {
+        connector: Box<Connector>,
+        connection: Mutex<Option<MultiplexedConnection>>,
+    },
+    Memory(MemoryStore),
+}
+
+impl Producer {
+    /// A producer for the server at this address, such as `redis://127.0.0.1:6379`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// The address cannot be read.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        Self::with_client(&Client::open(url).map_err(invalid)?)
+    }
+
+    /// A producer for the server that this client knows, over a connection of its own. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// The client's address cannot be used.
+    pub fn with_client(client: &Client) -> Result<Self, Error> {
+        let connector = Connector::new(client, Timing::default()).map_err(invalid)?;
+        Ok(Self { target: Target::Redis { connector: Box::new(connector), connection: Mutex::new(None) } })
+    }
+
+    /// A producer for a store in this process's memory.
+    #[must_use]
+    pub fn in_memory(store: &MemoryStore) -> Self {
+        Self { target: Target::Memory(store.clone()) }
+    }
+
+    /// Adds one entry to `stream`, which is made if it is not there, and returns its ID.
+    ///
+    /// # Errors
+    /// [`InvalidMessage`](ErrorKind::InvalidMessage): it is not a set of named fields.
+    /// [`Unavailable`](ErrorKind::Unavailable): the server could not be reached, or its answer was lost: **the entry may
+    /// have been added**, and calling again may add it twice. [`Denied`](ErrorKind::Denied) and
+    /// [`WrongType`](ErrorKind::WrongType) as they say.
+    ///
+    /// # Cancel safety
+    /// After the future is dropped the entry may still be added.
+    pub async fn publish<T: Serialize + ?Sized>(&self, stream: &str, message: &T) -> Result<EntryId, Error> {
+        if let Some(problem) = name::problem(stream) {
+            let shown: String = stream.chars().take(64).collect();
+            return Err(Error::new(ErrorKind::InvalidConfig, format!("the stream name {shown:?} {problem}")));
+        }
+        let fields = entry::encode(message).map_err(|error| {
+            Error::new(ErrorKind::InvalidMessage, format!("cannot publish to `{stream}`: {error}")).with_source(error)
+        })?;
+        self.add(stream, &fields).await.map_err(|error| {
+            let kind = match error.failure {
+                Failure::Permanent(crate::protocol::Permanent::WrongType) => ErrorKind::WrongType,
+                Failure::Permanent(_) => ErrorKind::Denied,
+                Failure::Transient(_) => ErrorKind::Unavailable,
+            };
+            Error::new(kind, format!("cannot publish to `{stream}`: {error}")).with_source(error)
+        })
+    }
+
+    async fn add(&self, stream: &str, fields: &Fields) -> Result<EntryId, StoreError> {
+        let (connector, held) = match &self.target {
+            Target::Memory(store) => return store.publish(stream, fields),
+            Target::Redis { connector, connection } => (connector, connection),
+        };
+        let mut connection = {
+            let mut held = held.lock().await;
+            match &*held {
+                Some(connection) => connection.clone(),
+                None => held.insert(connector.connect().await?).clone(),
+            }
+        };
+        let added = add(&mut connection, connector.reply_timeout(), stream, fields).await;
+        if added.as_ref().is_err_and(|error| matches!(error.failure, Failure::Transient(_))) {
+            *held.lock().await = None;
+        }
+        added
+    }
+}
+
+fn invalid(error: redis::RedisError) -> Error {
+    Error::new(ErrorKind::InvalidConfig, format!("the server's address cannot be used: {error}")).with_source(error)
+}
+
+/// Shows nothing of the address, which may hold a password.
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").finish_non_exhaustive()
+    }
+}

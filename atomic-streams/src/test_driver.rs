@@ -1,0 +1,296 @@
+//! A handler under test, without Redis, with every fault that a server, a network or another process can add.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::task::JoinHandle;
+
+use crate::builder::{Consumer, ConsumerBuilder};
+use crate::consumer::{Report, Status};
+use crate::entry::{self, DecodeError};
+use crate::error::Error;
+use crate::handle::ConsumerHandle;
+use crate::handler::Handler;
+use crate::id::EntryId;
+use crate::persist::StateError;
+use crate::producer::Producer;
+use crate::protocol::Subscription;
+use crate::retry::Backoff;
+use crate::store::memory::MemoryStore;
+
+const STREAM: &str = "input";
+const GROUP: &str = "under-test";
+const LEASE: Duration = Duration::from_millis(300);
+
+/// Runs a handler as a consumer does, on a store in memory, and lets a test break what can break.
+///
+/// It is the real consumer with the real protocol; only the server is another. What holds here under a crash, a lost
+/// reply or a rollback is what the handler's own code adds to the promises of the library: that its state is in its
+/// persisted fields, that it publishes what it should, that it returns an error where it should.
+///
+/// ```
+/// use atomic_streams::{Handler, HandlerResult, Persistable, TestDriver, Transaction, async_trait};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize, Debug, PartialEq)]
+/// struct Sale {
+///     quantity: i64,
+/// }
+///
+/// #[derive(Serialize, Deserialize, Debug, PartialEq)]
+/// struct Alert {
+///     stock: i64,
+/// }
+///
+/// #[derive(Persistable)]
+/// struct Stock {
+///     #[persist(default = 12)]
+///     left: i64,
+/// }
+///
+/// #[async_trait]
+/// impl Handler for Stock {
+///     type Message = Sale;
+///
+///     async fn handle(&mut self, sale: Sale, tx: &mut Transaction) -> HandlerResult {
+///         self.left -= sale.quantity;
+///         if self.left <= 10 {
+///             tx.publish("alerts", &Alert { stock: self.left })?;
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut driver = TestDriver::new(|| Stock { left: 12 }).await?;
+/// driver.send(&Sale { quantity: 1 }).await?;
+/// driver.send(&Sale { quantity: 1 }).await?;
+/// assert_eq!(driver.state()?.left, 10);
+/// assert_eq!(driver.published::<Alert>("alerts")?, [Alert { stock: 10 }]);
+///
+/// // The commit is applied, but the consumer never hears of it: nothing is applied twice.
+/// driver.lose_next_reply();
+/// driver.send(&Sale { quantity: 4 }).await?;
+/// assert_eq!(driver.state()?.left, 6);
+///
+/// // The process dies and another starts: it goes on from what was committed.
+/// driver.crash_and_restart().await?;
+/// driver.send(&Sale { quantity: 1 }).await?;
+/// assert_eq!(driver.state()?.left, 5);
+/// assert_eq!(driver.published::<Alert>("alerts")?.len(), 3);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Cancel safety
+/// Its futures may be dropped; the consumer goes on.
+pub struct TestDriver<H> {
+    store: MemoryStore,
+    producer: Producer,
+    subscription: Subscription,
+    build: Box<dyn Fn() -> H + Send + Sync>,
+    consumer: Running,
+    /// Owners that were overtaken, still running as standbys or as zombies.
+    overtaken: Vec<Running>,
+}
+
+/// A consumer and its task.
+struct Running {
+    handle: ConsumerHandle,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What became of the entries that were sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// All of them are committed.
+    Committed,
+    /// One of them fails and is tried again; those behind it wait.
+    Blocked {
+        /// The entry.
+        entry: EntryId,
+        /// What the handler said.
+        error: String,
+    },
+}
+
+impl<H: Handler + 'static> TestDriver<H> {
+    /// Starts a consumer whose handler `build` makes; it is called again for every restart, as `main` would be.
+    ///
+    /// # Errors
+    /// As [`ConsumerBuilder::spawn`](crate::ConsumerBuilder::spawn).
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub async fn new(build: impl Fn() -> H + Send + Sync + 'static) -> Result<Self, Error> {
+        let store = MemoryStore::new();
+        let subscription = Subscription::new(STREAM, GROUP)
+            .map_err(|error| Error::new(crate::ErrorKind::InvalidConfig, error.to_string()).with_source(error))?;
+        let consumer = start(&store, build()).await?;
+        let producer = Producer::in_memory(&store);
+        Ok(Self { store, producer, subscription, build: Box::new(build), consumer, overtaken: Vec::new() })
+    }
+
+    /// Adds an entry to the input, and waits until it is committed or blocks.
+    ///
+    /// # Errors
+    /// The message is no set of named fields, or the consumer has ended.
+    pub async fn send<T: Serialize + ?Sized>(&mut self, message: &T) -> Result<Sent, Error> {
+        self.add(message).await?;
+        self.settle().await
+    }
+
+    /// Adds an entry to the input without waiting.
+    ///
+    /// # Errors
+    /// The message is no set of named fields.
+    pub async fn add<T: Serialize + ?Sized>(&self, message: &T) -> Result<EntryId, Error> {
+        self.producer.publish(STREAM, message).await
+    }
+
+    /// Waits until everything that was added is committed, or one entry blocks.
+    ///
+    /// # Errors
+    /// The error that the consumer ended with.
+    pub async fn settle(&mut self) -> Result<Sent, Error> {
+        let mut status = self.consumer.handle.status();
+        loop {
+            let now = status.borrow_and_update().clone();
+            match now {
+                Status::Retrying { entry, error, .. } => return Ok(Sent::Blocked { entry, error }),
+                Status::Stopped => {
+                    self.consumer.handle.wait().await?;
+                    return Ok(Sent::Committed);
+                }
+                _ => {}
+            }
+            if now == Status::Active && self.is_done() {
+                return Ok(Sent::Committed);
+            }
+            // The store has no way to say that it was written to; a commit takes far less than this.
+            let _ = tokio::time::timeout(Duration::from_millis(1), status.changed()).await;
+        }
+    }
+
+    /// A handler with the committed state: a new one from `build`, restored.
+    ///
+    /// # Errors
+    /// The state cannot be decoded.
+    pub fn state(&self) -> Result<H, StateError> {
+        let mut handler = (self.build)();
+        let record = self.store.record(&self.subscription).unwrap_or_default();
+        for (index, field) in H::schema().fields().iter().enumerate() {
+            match record.get(field.name()) {
+                Some(value) => handler.restore(index, value).map_err(|error| error.in_field(field.name()))?,
+                None => handler.set_default(index),
+            }
+        }
+        Ok(handler)
+    }
+
+    /// The entries of an output, oldest first.
+    ///
+    /// # Errors
+    /// One of them is not a `T`.
+    pub fn published<T: DeserializeOwned>(&self, stream: &str) -> Result<Vec<T>, DecodeError> {
+        self.store.entries(stream).iter().map(|each| entry::decode(&each.fields)).collect()
+    }
+
+    /// What the consumer is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.consumer.handle.status().borrow().clone()
+    }
+
+    /// The store itself, to look into and to break in other ways.
+    #[must_use]
+    pub fn store(&self) -> &MemoryStore {
+        &self.store
+    }
+
+    /// The server will refuse the next commit for a passing reason; nothing of it is applied.
+    pub fn fail_next_commit(&self) {
+        self.store.fail_next_commit();
+    }
+
+    /// The next commit will be applied, but its reply lost with the connection.
+    pub fn lose_next_reply(&self) {
+        self.store.lose_next_reply();
+    }
+
+    /// The server forgets its newest `writes`, of all keys together, while the connections stay open: what a failover to a
+    /// lagging replica does.
+    ///
+    /// An added entry is one write, a commit is one, a renewal is one. Entries that are lost must be added again.
+    pub fn lose_newest_writes(&self, writes: usize) {
+        self.store.lose_newest_writes(writes);
+    }
+
+    /// The process dies where it stands, without a word to the server, and a new one starts.
+    ///
+    /// # Errors
+    /// As [`ConsumerBuilder::spawn`](crate::ConsumerBuilder::spawn).
+    pub async fn crash_and_restart(&mut self) -> Result<(), Error> {
+        self.consumer.task.abort();
+        self.store.cut_connections();
+        self.store.advance_clock(LEASE + Duration::from_millis(1));
+        self.consumer = start(&self.store, (self.build)()).await?;
+        Ok(())
+    }
+
+    /// A second process takes ownership while the first still thinks that it has it: the first can commit nothing more.
+    ///
+    /// Later calls concern the second one.
+    ///
+    /// # Errors
+    /// As [`ConsumerBuilder::spawn`](crate::ConsumerBuilder::spawn).
+    pub async fn second_owner(&mut self) -> Result<(), Error> {
+        loop {
+            self.store.advance_clock(LEASE + Duration::from_millis(1));
+            let second = start(&self.store, (self.build)()).await?;
+            if matches!(*second.handle.status().borrow(), Status::Active) {
+                let first = std::mem::replace(&mut self.consumer, second);
+                self.overtaken.push(first);
+                return Ok(());
+            }
+            // The first one renewed in between.
+        }
+    }
+
+    /// Shuts the consumer down.
+    ///
+    /// # Errors
+    /// The error that it had ended with.
+    pub async fn shutdown(self) -> Result<Report, Error> {
+        self.consumer.handle.shutdown().await
+    }
+
+    fn is_done(&self) -> bool {
+        let position =
+            self.store.record(&self.subscription).and_then(|record| EntryId::from_bytes(record.get("@position")?));
+        let last = self.store.entries(STREAM).last().map(|entry| entry.id);
+        last.is_none() || position >= last
+    }
+}
+
+async fn start<H: Handler + 'static>(store: &MemoryStore, handler: H) -> Result<Running, Error> {
+    let builder: ConsumerBuilder<H> = Consumer::builder(STREAM, GROUP).in_memory(store).handler(handler).lease(LEASE);
+    let backoff = Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(20) };
+    let (handle, task) = builder.launch(backoff).await?;
+    Ok(Running { handle, task })
+}
+
+impl<H> fmt::Debug for TestDriver<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestDriver").field("consumer", &self.consumer.handle).finish_non_exhaustive()
+    }
+}
