@@ -1,0 +1,129 @@
+//! Every example runs, with a server and without one, and says what it should.
+
+use support::{Process, Server};
+
+/// Runs an example to its end on a server, and then on the in-memory store; its output must hold these lines in this order.
+async fn says(name: &str, lines: &[&str]) {
+    let server = Server::start().await;
+    let on_server = Process::example(name).env("REDIS_URL", server.url()).start();
+    check(&on_server, lines).await;
+    in_memory(name, lines).await;
+}
+
+async fn in_memory(name: &str, lines: &[&str]) {
+    // With nothing on the PATH, an example finds no server.
+    let process = Process::example(name).env_remove("REDIS_URL").env("PATH", "/nonexistent").start();
+    process.wait_for_line(|line| line.contains("this runs on the in-memory store")).await;
+    check(&process, lines).await;
+}
+
+async fn check(process: &Process, lines: &[&str]) {
+    let status = process.wait().await;
+    let output = process.output();
+    assert!(status.success(), "{status}:\n{output}");
+    let mut rest = output.as_str();
+    for line in lines {
+        let found = rest.find(line).unwrap_or_else(|| panic!("`{line}` is missing, or not in its place:\n{output}"));
+        rest = &rest[found + line.len()..];
+    }
+}
+
+#[tokio::test]
+async fn stateless_confirms_each_order() {
+    says(
+        "stateless",
+        &[
+            "added order 3",
+            "published: Thank you, Ada: order 1 is on its way.",
+            "published: Thank you, Grace: order 2 is on its way.",
+            "published: Thank you, Barbara: order 3 is on its way.",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn stateful_goes_on_with_its_averages() {
+    says(
+        "stateful",
+        &[
+            "shut down after 3 readings",
+            "the attic has 20.0 °C",
+            "the attic has 22.0 °C",
+            "the cellar has 11.0 °C",
+            "the attic has 24.0 °C",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn routing_fills_each_output() {
+    says("routing", &["payments:fi: 1250, 990", "payments:pt: 2000000, 40", "audit: 2000000"]).await;
+}
+
+#[tokio::test]
+async fn inventory_is_right_after_a_crash() {
+    let server = Server::start().await;
+    let process = Process::example("inventory").env("REDIS_URL", server.url()).start();
+    let lines = ["adding 2,000 sales", "killed it with SIGKILL", "every sale was applied exactly once"];
+    check(&process, &lines).await;
+    in_memory("inventory", &["applied 2000 sales"]).await;
+}
+
+#[tokio::test]
+async fn testing_passes_its_own_tests() {
+    let process = Process::example("testing").env("PATH", "/nonexistent").start();
+    check(&process, &["writes a receipt: passed", "changes nothing: passed", "nothing is paid twice"]).await;
+}
+
+#[tokio::test]
+async fn graceful_shutdown_ends_on_ctrl_c() {
+    let server = Server::start().await;
+    let process = Process::example("graceful_shutdown").env("REDIS_URL", server.url()).start();
+    process.wait_for_line(|line| line.contains("two consumers are running")).await;
+    process.interrupt();
+    check(
+        &process,
+        &["because of Ctrl-C", "fast: committed", "released its lease", "slow: committed", "released its lease"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn graceful_shutdown_ends_on_sigterm() {
+    let server = Server::start().await;
+    let process = Process::example("graceful_shutdown").env("REDIS_URL", server.url()).start();
+    process.wait_for_line(|line| line.contains("two consumers are running")).await;
+    process.terminate();
+    check(&process, &["because of SIGTERM", "fast: committed", "slow: committed"]).await;
+}
+
+#[tokio::test]
+async fn inventory_consumes_for_others_until_it_is_told_to_end() {
+    let server = Server::start().await;
+    let mut connection = server.connection().await;
+    let process =
+        Process::example("inventory").args(["--consume", "--lease-ms", "1000"]).env("REDIS_URL", server.url()).start();
+    for quantity in [5, 90] {
+        let added =
+            redis::cmd("XADD").arg("sales").arg("*").arg("sku").arg("A").arg("quantity").arg(quantity).to_owned();
+        added.query_async::<()>(&mut connection).await.unwrap();
+    }
+    let alerts: Vec<(String, Vec<String>)> = support::eventually("an alert", async || {
+        let alerts: Vec<(String, Vec<String>)> =
+            redis::cmd("XRANGE").arg("restock-alerts").arg("-").arg("+").query_async(&mut connection).await.unwrap();
+        (!alerts.is_empty()).then_some(alerts)
+    })
+    .await;
+    assert_eq!(alerts[0].1, ["sku", "A", "stock", "5"]);
+    process.terminate();
+    assert!(process.wait().await.success(), "{}", process.output());
+    let lease: String = redis::cmd("HGET")
+        .arg("atomic-streams:{sales}:inventory-tracker")
+        .arg("@lease")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(lease, "0");
+}
