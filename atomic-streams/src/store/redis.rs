@@ -36,17 +36,14 @@ impl RedisStore {
 #[async_trait]
 impl Store for RedisStore {
     async fn connect(&self, subscription: &Subscription) -> Result<Box<dyn Link>, StoreError> {
-        let mut connection = self.connector.connect().await?;
+        let reply_timeout = self.connector.reply_timeout();
+        let connection = self.connector.connect().await?;
+        let mut link = RedisLink { connection, subscription: subscription.clone(), reply_timeout };
         // One by one: in a pipeline, an error would lose its code.
         for script in script::all() {
-            let load = redis::cmd("SCRIPT").arg("LOAD").arg(script.text).to_owned();
-            reply::checked(connection.send_packed_command(&load).await.map_err(reply::error)?)?;
+            link.query(redis::cmd("SCRIPT").arg("LOAD").arg(script.text), reply_timeout).await?;
         }
-        Ok(Box::new(RedisLink {
-            connection,
-            subscription: subscription.clone(),
-            reply_timeout: self.connector.reply_timeout(),
-        }))
+        Ok(Box::new(link))
     }
 
     async fn released(&self, subscription: &Subscription) {
@@ -54,8 +51,9 @@ impl Store for RedisStore {
     }
 
     async fn examine(&self) -> Result<Findings, StoreError> {
+        let limit = self.connector.reply_timeout();
         let mut connection = self.connector.connect().await?;
-        Ok(examine::examine(&mut connection).await)
+        tokio::time::timeout(limit, examine::examine(&mut connection)).await.map_err(|_| reply::no_answer(limit))
     }
 }
 
