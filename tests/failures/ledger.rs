@@ -38,6 +38,12 @@ impl Ledger {
         self
     }
 
+    /// Publishes each sum to this stream alone.
+    pub fn only_to(mut self, output: &'static str) -> Self {
+        self.outputs = vec![output];
+        self
+    }
+
     /// Signs its sums, so that a test can tell whose commit was applied.
     pub fn by(mut self, name: &'static str) -> Self {
         self.by = name;

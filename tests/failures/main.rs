@@ -5,5 +5,9 @@
 
 mod bench;
 mod connections;
+mod groups;
 mod ledger;
+mod records;
 mod servers;
+mod streams;
+mod trimming;
