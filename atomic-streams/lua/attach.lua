@@ -28,20 +28,21 @@ local function fields(flat)
   return named
 end
 
-for key, want in pairs({[record] = 'hash', [stream] = 'stream'}) do
-  local is = redis.call('TYPE', key).ok
-  if is ~= want and is ~= 'none' then return {'WRONGTYPE', key, is} end
-end
 for _, command in ipairs({
-  {'HSET', record, 'f', 'v'}, {'HGET', record, 'f'}, {'HDEL', record, 'f'}, {'PERSIST', record},
+  {'TYPE', record}, {'EXISTS', record}, {'HSET', record, 'f', 'v'}, {'HGET', record, 'f'}, {'HMGET', record, 'f'}, {'HDEL', record, 'f'},
+  {'PERSIST', record}, {'TIME'}, {'XINFO', 'STREAM', stream}, {'XINFO', 'GROUPS', stream}, {'XINFO', 'CONSUMERS', stream, group},
   {'XRANGE', stream, '-', '+'}, {'XREAD', 'STREAMS', stream, '0-0'}, {'XSETID', stream, '0-0'},
   {'XGROUP', 'CREATE', stream, group, '0-0', 'MKSTREAM'}, {'XGROUP', 'CREATECONSUMER', stream, group, mark},
   {'XGROUP', 'SETID', stream, group, '0-0'},
 }) do
   if not redis.acl_check_cmd(unpack(command)) then
-    local name = command[1] == 'XGROUP' and 'XGROUP ' .. command[2] or command[1]
+    local name = (command[1] == 'XGROUP' or command[1] == 'XINFO') and command[1] .. ' ' .. command[2] or command[1]
     return {'DENIED', name, command[1]:sub(1, 1) == 'X' and stream or record}
   end
+end
+for key, want in pairs({[record] = 'hash', [stream] = 'stream'}) do
+  local is = redis.call('TYPE', key).ok
+  if is ~= want and is ~= 'none' then return {'WRONGTYPE', key, is} end
 end
 
 local time = redis.call('TIME')
