@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::in_flight::InFlight;
 use super::reader::Progress;
 use super::{Settings, Shared};
-use crate::protocol::{Commit, Operation, Outcome, Owned, Reconciler, SessionEnd, Step};
+use crate::protocol::{Commit, Failure, Operation, Outcome, Owned, Permanent, Reconciler, SessionEnd, Step};
 use crate::store::{Link, StoreError};
 
 /// Commits that one pipeline carries at most.
@@ -98,7 +98,11 @@ impl Committer {
         for (step, reply) in steps.iter().zip(replies) {
             let outcome = match reply {
                 Ok(reply) => reconciler.reply(step, reply, still_waiting),
-                Err(StoreError { failure, words, .. }) => Err(SessionEnd::Failed { failure, words }),
+                Err(StoreError { failure, words, .. }) => {
+                    let words =
+                        if failure == Failure::Permanent(Permanent::Denied) { of_keys(step, words) } else { words };
+                    Err(SessionEnd::Failed { failure, words })
+                }
             };
             match outcome {
                 Ok(Outcome::Committed { entry, cursor_trouble, trim_trouble }) => {
@@ -169,4 +173,20 @@ impl Drop for Committer {
 fn publishes(step: &Step) -> u64 {
     let Step::Commit(commit) = step else { return 0 };
     commit.operations.iter().filter(|operation| matches!(operation, Operation::Publish { .. })).count() as u64
+}
+
+/// Adds the outputs to the words of a refusal: a server that denies a key does not say which.
+fn of_keys(step: &Step, words: String) -> String {
+    let Step::Commit(commit) = step else { return words };
+    let mut outputs: Vec<&str> = Vec::new();
+    for operation in &commit.operations {
+        let (Operation::Publish { stream, .. } | Operation::Trim { stream, .. }) = operation;
+        if outputs.len() < 16 && !outputs.contains(&stream.as_str()) {
+            outputs.push(stream);
+        }
+    }
+    if outputs.is_empty() || !words.contains("key") {
+        return words;
+    }
+    format!("{words}; beside its stream and its record, the commit writes to `{}`", outputs.join("`, `"))
 }
