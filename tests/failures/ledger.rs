@@ -113,12 +113,21 @@ pub struct Books {
 impl Books {
     /// Reads record, stream and output in one transaction: an instant is whole, whatever commits run meanwhile.
     pub async fn read(redis: &mut MultiplexedConnection, stream: &str, record: &str, output: &str) -> Self {
-        type Fields = (Option<String>, Option<u64>, Option<Vec<u8>>, Option<Vec<u8>>);
-        let mut pipe = redis::pipe();
-        pipe.atomic().hmget(record, &["@position", "@processed", "count", "hash"]);
-        pipe.xrange_all(stream).xrange_all(output);
-        let (record, entries, sums): (Fields, StreamRangeReply, StreamRangeReply) =
-            pipe.query_async(redis).await.unwrap();
+        type Record = (Option<String>, Option<u64>, Option<Vec<u8>>, Option<Vec<u8>>);
+        let read = async |atomic: bool, redis: &mut MultiplexedConnection| {
+            let mut pipe = redis::pipe();
+            if atomic {
+                pipe.atomic();
+            }
+            pipe.hmget(record, &["@position", "@processed", "count", "hash"]).xrange_all(stream).xrange_all(output);
+            pipe.query_async::<(Record, StreamRangeReply, StreamRangeReply)>(redis).await
+        };
+        let (record, entries, sums) = match read(true, redis).await {
+            Ok(read) => read,
+            // Without memory there are no transactions, nor any commits that could come between.
+            Err(error) if error.to_string().contains("OOM") => read(false, redis).await.unwrap(),
+            Err(error) => panic!("cannot read what is committed: {error}"),
+        };
         let (position, processed, count, hash) = record;
         let position = id(position.as_deref().unwrap_or("0-0"));
         let number = |bytes: Option<Vec<u8>>| bytes.map_or(0, |bytes| rmp_serde::from_slice(&bytes).unwrap());

@@ -53,6 +53,7 @@ async fn a_stream_replaced_by_one_with_lower_ids_ends_the_consumer_and_refuses_t
         Err(error) => error,
     };
     assert_eq!(next.kind(), ErrorKind::StreamReplaced);
+    bench.books().await.assert_are_of(&(0..20).collect::<Vec<_>>());
 }
 
 #[tokio::test]
