@@ -5,11 +5,14 @@
 
 mod bench;
 mod connections;
+mod failovers;
 mod groups;
 mod ledger;
 mod permissions;
 mod records;
 mod refusals;
+mod rollbacks;
 mod servers;
 mod streams;
+mod takeovers;
 mod trimming;
