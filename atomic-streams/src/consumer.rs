@@ -25,7 +25,7 @@ pub use self::shared::{Report, Stats, Status};
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
 use crate::id::EntryId;
-use crate::persist::{Schema, Snapshot};
+use crate::persist::{Schema, Snapshot, StateError};
 use crate::protocol::{Attaching, SessionEnd, Transient};
 use crate::random;
 use crate::store::Store;
@@ -65,10 +65,12 @@ impl<H: Handler> Worker<H> {
         ready: oneshot::Sender<Result<(), Error>>,
     ) -> Result<(Self, Arc<Shared>), Error> {
         let schema = H::schema();
-        let initial = Snapshot::of(&handler, &schema).map_err(|error| {
-            Error::new(ErrorKind::InvalidConfig, format!("the handler's own values cannot be stored: {error}"))
-                .with_source(error)
-        })?;
+        let initial = hold::guard("encoding them", || Snapshot::of(&handler, &schema))
+            .unwrap_or_else(|panic| Err(StateError::new(panic)))
+            .map_err(|error| {
+                Error::new(ErrorKind::InvalidConfig, format!("the handler's own values cannot be stored: {error}"))
+                    .with_source(error)
+            })?;
         let attaching = Attaching::new(
             random::instance_name(),
             settings.owner.clone(),
