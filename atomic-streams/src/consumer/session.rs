@@ -197,12 +197,17 @@ impl<H: Handler> Worker<H> {
             attempt,
             cancelled: handling.cancelled.clone(),
         });
-        let mut call = Held::new(self.handler.handle(message, &mut transaction));
-        let result = match call.now().await {
-            Some(result) => Some(result),
-            None => handling.wait_for(&mut call, self.settings.grace_period).await,
+        // A handler written by hand may panic before there is a future.
+        let result = match guard("the handler", || self.handler.handle(message, &mut transaction)) {
+            Ok(call) => {
+                let mut call = Held::new(call);
+                match call.now().await {
+                    Some(result) => Some(result),
+                    None => handling.wait_for(&mut call, self.settings.grace_period).await,
+                }
+            }
+            Err(panic) => Some(Err(HandlerError::from(panic))),
         };
-        drop(call);
         let result = match result {
             Some(Ok(())) => match guard("encoding the state", || self.snapshot.changes(&self.handler)) {
                 Ok(fields) => fields.map_err(HandlerError::from),
