@@ -1,5 +1,7 @@
 //! The last known good value of every persisted field: what is compared, and what is rolled back to.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::Persistable;
 use super::msgpack::StateError;
 use super::schema::Schema;
@@ -82,8 +84,10 @@ impl Snapshot {
         let mut held = Vec::new();
         for (index, value) in self.values.iter().enumerate() {
             held.clear();
-            // A hash map that is decoded again is written in another order: leave what has not changed.
-            if handler.snapshot(index, &mut held).is_err() || held != *value {
+            // A hash map that is decoded again is written in another order: leave what has not changed. A value that
+            // cannot be written, or panics, has.
+            let encoded = catch_unwind(AssertUnwindSafe(|| handler.snapshot(index, &mut held)));
+            if !matches!(encoded, Ok(Ok(()))) || held != *value {
                 handler.restore(index, value).map_err(|error| error.in_field(self.names[index]))?;
             }
         }
