@@ -1,0 +1,7 @@
+//! What a consumer does, on a real server.
+// Test code: a failed expectation is the test's result.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod puppet;
+mod retries;
+mod site;
