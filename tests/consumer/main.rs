@@ -7,3 +7,4 @@ mod panics;
 mod puppet;
 mod retries;
 mod site;
+mod state;
