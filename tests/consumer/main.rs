@@ -4,6 +4,7 @@
 
 mod messages;
 mod panics;
+mod publishing;
 mod puppet;
 mod retries;
 mod site;
