@@ -104,12 +104,17 @@ impl<H: Handler> Worker<H> {
             None => self.store.connect(&self.settings.subscription).await?,
         };
         let request = self.attaching.request(self.clock.elapsed());
+        // Until a reply says otherwise: the server may have given the lease when shutdown ends the wait for it.
+        let held = std::mem::replace(&mut self.holds_lease, true);
         let reply = open.attach(&request).await?;
-        let attempt = match self.attaching.reply(self.clock.elapsed(), reply) {
-            AttachNext::Own(owned) => {
-                self.holds_lease = true;
-                return Ok(Attempt::Owned(Box::new(self.begin(open, owned).await?)));
-            }
+        let next = self.attaching.reply(self.clock.elapsed(), reply);
+        match next {
+            AttachNext::StandBy { .. } => self.holds_lease = false,
+            AttachNext::Compare { .. } | AttachNext::Stop(_) => self.holds_lease = held,
+            AttachNext::Own(_) | AttachNext::Again | AttachNext::Rename => {}
+        }
+        let attempt = match next {
+            AttachNext::Own(owned) => return Ok(Attempt::Owned(Box::new(self.begin(open, owned).await?))),
             AttachNext::Again => Attempt::Again,
             AttachNext::Rename => {
                 self.attaching.rename(random::instance_name());
