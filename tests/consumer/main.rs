@@ -7,5 +7,6 @@ mod panics;
 mod publishing;
 mod puppet;
 mod retries;
+mod shutdown;
 mod site;
 mod state;
