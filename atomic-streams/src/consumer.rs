@@ -136,6 +136,8 @@ impl<H: Handler> Worker<H> {
                 Attached::Session(session) => session,
                 Attached::Shutdown => return Ok(!self.holds_lease),
             };
+            // Whoever awaits `spawn` may look at the status at once.
+            self.shared.set_status(Status::Active);
             self.report_ready(Ok(()));
             let end = self.run_session(*session).await;
             if self.shared.take_progress() {

@@ -92,7 +92,6 @@ impl<H: Handler> Worker<H> {
         if let Some(opening) = opening {
             handling.stage(opening);
         }
-        self.shared.set_status(Status::Active);
 
         let halt = self.handle_all(&mut handling).await;
         handling.cancelled.cancel();
