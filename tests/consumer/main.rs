@@ -11,3 +11,4 @@ mod retries;
 mod shutdown;
 mod site;
 mod state;
+mod status;
