@@ -8,6 +8,7 @@ mod panics;
 mod publishing;
 mod puppet;
 mod retries;
+mod several;
 mod shutdown;
 mod site;
 mod state;
