@@ -11,5 +11,6 @@ mod retries;
 mod several;
 mod shutdown;
 mod site;
+mod start;
 mod state;
 mod status;
