@@ -4,6 +4,7 @@
 
 mod building;
 mod ending;
+mod in_flight;
 mod messages;
 mod panics;
 mod publishing;
