@@ -9,6 +9,7 @@ mod messages;
 mod panics;
 mod publishing;
 mod puppet;
+mod reading;
 mod retries;
 mod several;
 mod shutdown;
