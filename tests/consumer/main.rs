@@ -9,6 +9,7 @@ mod messages;
 mod panics;
 mod publishing;
 mod puppet;
+mod read_ahead;
 mod reading;
 mod retries;
 mod several;
