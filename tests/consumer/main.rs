@@ -6,6 +6,7 @@ mod building;
 mod ending;
 mod in_flight;
 mod messages;
+mod migration;
 mod panics;
 mod publishing;
 mod puppet;
