@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod building;
+mod damage;
 mod ending;
 mod in_flight;
 mod messages;
