@@ -5,6 +5,7 @@
 mod building;
 mod damage;
 mod ending;
+mod evolution;
 mod in_flight;
 mod messages;
 mod migration;
