@@ -5,7 +5,7 @@ use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 
 use crate::showing::{refused, seen, showing, start_once};
-use crate::site::{RECORD, Site};
+use crate::site::{RECORD, Site, within};
 
 #[derive(Serialize, Deserialize, Debug)]
 enum Tree {
@@ -109,7 +109,7 @@ async fn what_could_not_be_read_back_is_not_stored() {
     let consumer = site.consumer().handler(Deep { tree: Tree::Leaf }).spawn().await.unwrap();
     let (_, error) = crate::site::until_retrying(&consumer).await;
     assert!(error.contains("field `tree`") && error.contains("64 deep"), "{error}");
-    consumer.shutdown().await.unwrap();
+    within(consumer.shutdown()).await.unwrap();
     assert_eq!(site.processed().await, 1);
     start_once(&site, Deep { tree: Tree::Leaf }).await;
 }

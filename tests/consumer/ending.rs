@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::puppet::puppet;
-use crate::site::{Site, until_status};
+use crate::site::{Site, until_status, within};
 
 #[tokio::test]
 async fn run_until_runs_until_its_future_resolves() {
@@ -70,7 +70,7 @@ async fn an_applications_own_token_shuts_the_consumer_down() {
     let consumer =
         site.consumer().cancellation_token(application.child_token()).handler(handler).spawn().await.unwrap();
     application.cancel();
-    assert!(consumer.wait().await.unwrap().released);
+    assert!(within(consumer.wait()).await.unwrap().released);
     assert_eq!(*consumer.status().borrow(), Status::Stopped);
     assert_eq!(site.record("@lease").await, "0");
 }
@@ -92,7 +92,7 @@ async fn a_consumer_whose_token_is_cancelled_before_it_starts_ends_at_once() {
     application.cancel();
     let (handler, _calls) = puppet();
     let consumer = site.consumer().cancellation_token(application).handler(handler).spawn().await.unwrap();
-    let report = consumer.wait().await.unwrap();
+    let report = within(consumer.wait()).await.unwrap();
     assert_eq!((report.processed, report.position, report.released), (0, None, true));
     assert!(!site.redis.exists::<_, bool>(crate::site::RECORD).await.unwrap());
 }
@@ -142,12 +142,12 @@ async fn the_error_that_ends_a_consumer_is_returned_by_every_wait() {
     let consumer = site.consumer().handler(handler).spawn().await.unwrap();
     site.add_numbers(1).await;
     calls.next().await.done();
-    let error = consumer.wait().await.unwrap_err();
+    let error = within(consumer.wait()).await.unwrap_err();
     assert_eq!((error.kind(), error.stream(), error.group()), (ErrorKind::WrongType, Some("orders"), Some("tally")));
     let text = error.to_string();
     assert!(text.contains("`tally`") && text.contains("`orders`") && text.contains("`out`"), "{text}");
     assert!(text.contains("holds a string"), "{text}");
-    assert_eq!(consumer.shutdown().await.unwrap_err().to_string(), text);
+    assert_eq!(within(consumer.shutdown()).await.unwrap_err().to_string(), text);
     assert_eq!(*consumer.status().borrow(), Status::Stopped);
     assert_eq!((site.processed().await, site.state("count").await), (0, Some(0)));
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use atomic_streams::{ErrorKind, Field, Fields, Handler, HandlerResult, Persistable, Schema, StateError, Transaction};
 
 use crate::showing::{refused, seen, showing, start_once};
-use crate::site::Site;
+use crate::site::{Site, within};
 
 mod before {
     #[derive(serde::Serialize, serde::Deserialize, Debug)]
@@ -134,7 +134,7 @@ async fn a_state_of_2_000_fields_is_written_and_restored_whole() {
         site.add(&[("n", n)]).await;
     }
     site.until_processed(4).await;
-    first.shutdown().await.unwrap();
+    within(first.shutdown()).await.unwrap();
     assert_eq!(site.state_names().await.len(), FIELDS);
 
     let second = site.consumer().handler(Wide { values: vec![0; FIELDS] }).spawn().await.unwrap();
@@ -143,7 +143,7 @@ async fn a_state_of_2_000_fields_is_written_and_restored_whole() {
         site.add(&[("n", n)]).await;
     }
     site.until_processed(6).await;
-    second.shutdown().await.unwrap();
+    within(second.shutdown()).await.unwrap();
     let sum: u64 = (0..FIELDS as u64).sum::<u64>() + 4_000_000;
     assert_eq!(site.column("sums", "sum").await, [sum.to_string(), (sum + FIELDS as u64).to_string()]);
     for (n, value) in [(0, 1_000_002), (1, 3), (512, 1_000_514), (1_998, 2_000), (1_999, 1_002_001)] {

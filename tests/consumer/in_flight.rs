@@ -10,7 +10,7 @@ use redis::aio::MultiplexedConnection;
 use support::{Proxy, eventually};
 use tokio::sync::mpsc;
 
-use crate::site::{RECORD, Site};
+use crate::site::{RECORD, Site, within};
 
 /// Looks into its own record from outside the commit.
 #[derive(Persistable)]
@@ -43,7 +43,7 @@ async fn with_one_commit_in_flight_a_handler_sees_the_one_before_it_done() {
     let handler = Auditor { count: 0, redis: site.server.connection().await, found };
     let consumer = site.consumer().max_in_flight(1).handler(handler).spawn().await.unwrap();
     site.until_processed(50).await;
-    consumer.shutdown().await.unwrap();
+    within(consumer.shutdown()).await.unwrap();
     for n in 0..50 {
         assert_eq!(finds.try_recv(), Ok((n, n)));
     }
@@ -89,7 +89,7 @@ async fn holds(max_in_flight: usize) {
     assert_eq!(handled.load(Ordering::SeqCst), max_in_flight);
     commits.release();
     site.until_processed(20).await;
-    assert_eq!(consumer.shutdown().await.unwrap().processed, 20);
+    assert_eq!(within(consumer.shutdown()).await.unwrap().processed, 20);
     let expected: Vec<String> = (0..20).map(|n| n.to_string()).collect();
     assert_eq!(site.column("out", "n").await, expected);
 }

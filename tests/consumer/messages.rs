@@ -9,7 +9,7 @@ use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 
 use crate::puppet::puppet;
-use crate::site::{STREAM, Site, until_retrying, until_status};
+use crate::site::{STREAM, Site, until_retrying, until_status, within};
 
 #[derive(Deserialize, Serialize)]
 struct Sale {
@@ -66,7 +66,7 @@ async fn an_entry_that_cannot_be_decoded_blocks_until_a_build_that_can() {
     assert_eq!((entry, pause), (bad, Duration::from_secs(30)));
     assert!(error.contains("quantity") && error.contains("a dozen"), "{error}");
     site.until_processed(1).await;
-    consumer.shutdown().await.unwrap();
+    within(consumer.shutdown()).await.unwrap();
     assert_eq!((site.processed().await, site.state("total").await), (1, Some(1)));
 
     let (handler, mut calls) = lenient();
@@ -137,7 +137,7 @@ async fn the_idempotency_key_is_the_same_at_every_attempt_and_in_every_process()
         call.fail("again");
         let call = calls.next().await;
         keys.push(call.message.idempotency_key());
-        consumer.shutdown().await.unwrap();
+        within(consumer.shutdown()).await.unwrap();
     }
     assert_eq!(keys, vec![format!("orders/tally/{id}"); 4]);
 }

@@ -11,7 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::puppet::puppet;
-use crate::site::{RECORD, Site, until_retrying};
+use crate::site::{RECORD, Site, until_retrying, within};
 
 #[tokio::test]
 async fn a_panic_after_an_await_is_an_error_with_its_text() {
@@ -134,7 +134,7 @@ async fn a_message_that_panics_when_it_is_decoded_blocks_with_its_text() {
     let (_, error) = until_retrying(&consumer).await;
     assert!(error.contains("decoding the entry panicked") && error.contains("nobody reads 17"), "{error}");
     assert_eq!(site.processed().await, 0);
-    assert!(consumer.shutdown().await.unwrap().released);
+    assert!(within(consumer.shutdown()).await.unwrap().released);
 }
 
 /// Puts the entry's number into its state, where some cannot be stored; a second attempt stores 1 instead.
@@ -173,7 +173,7 @@ async fn unstorable(number: &str) -> String {
     assert_eq!(attempt, 1, "{error}");
     let mut status = consumer.status();
     let second = |now: &atomic_streams::Status| matches!(now, atomic_streams::Status::Retrying { attempt: 2, .. });
-    status.wait_for(second).await.unwrap();
+    within(status.wait_for(second)).await.unwrap();
     assert_eq!(site.state::<i64>("number").await, Some(5));
     assert_eq!(site.state::<i64>("count").await, Some(1));
     let stats = consumer.stats();

@@ -8,7 +8,7 @@ use atomic_streams::{Consumer, Fields, Handler, HandlerResult, Persistable, Tran
 use support::{Proxy, eventually};
 use tokio::sync::Semaphore;
 
-use crate::site::{STREAM, Site};
+use crate::site::{STREAM, Site, within};
 
 const MIB: u64 = 1 << 20;
 
@@ -61,14 +61,14 @@ async fn read_while_busy(entries: usize, size: u64, ahead: Option<(usize, usize)
         let other = Consumer::builder(STREAM, group).redis_url(site.server.url()).handler(handler);
         let other = other.spawn().await.unwrap();
         eventually("another consumer has read all", async || begun.load(Ordering::SeqCst) == entries).await;
-        other.shutdown().await.unwrap();
+        within(other.shutdown()).await.unwrap();
     }
     let read = proxy.bytes_to_clients();
     assert_eq!(begun.load(Ordering::SeqCst), 1);
 
     permits.add_permits(entries);
     site.until_processed(entries as u64).await;
-    consumer.shutdown().await.unwrap();
+    within(consumer.shutdown()).await.unwrap();
     assert!(proxy.bytes_to_clients() >= entries as u64 * size, "the proxy did not see the entries");
     read
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use support::{Proxy, eventually};
 
 use crate::puppet::puppet;
-use crate::site::{STREAM, Site};
+use crate::site::{STREAM, Site, within};
 
 #[derive(Deserialize)]
 struct Number {
@@ -50,7 +50,7 @@ async fn a_backlog_of_10_000_entries_is_handled_once_each_in_order() {
     site.add_numbers(10_000).await;
     let consumer = site.consumer().handler(Chain { last: None, digest: 0, count: 0 }).spawn().await.unwrap();
     site.until_processed(10_000).await;
-    assert_eq!(consumer.shutdown().await.unwrap().processed, 10_000);
+    assert_eq!(within(consumer.shutdown()).await.unwrap().processed, 10_000);
     assert_eq!(consumer.stats().recoveries, 0);
     assert_eq!(site.state("digest").await, Some((0..10_000).fold(0, link)));
     assert_eq!((site.state("count").await, site.state("last").await), (Some(10_000), Some(Some(9_999))));
@@ -66,7 +66,7 @@ async fn entries_that_come_one_by_one_are_handled_as_they_come() {
         site.add(&[("n", &n.to_string())]).await;
         site.until_processed(n + 1).await;
     }
-    assert_eq!(consumer.shutdown().await.unwrap().processed, 50);
+    assert_eq!(within(consumer.shutdown()).await.unwrap().processed, 50);
     assert_eq!(site.state("digest").await, Some((0..50).fold(0, link)));
 }
 
@@ -131,7 +131,7 @@ async fn a_read_is_proved_without_waiting_for_a_slow_handler() {
     }
     site.until_processed(3).await;
     assert_eq!(site.head().await.1, 5, "a read is proved once");
-    consumer.shutdown().await.unwrap();
+    within(consumer.shutdown()).await.unwrap();
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn a_quick_handlers_first_commit_carries_the_proof() {
     let consumer = site.consumer().handler(Forwarder).spawn().await.unwrap();
     site.until_processed(3).await;
     assert_eq!(site.head().await.1, 3);
-    consumer.shutdown().await.unwrap();
+    within(consumer.shutdown()).await.unwrap();
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use atomic_streams::{Handler, HandlerError, HandlerResult, Persistable, Status, 
 use serde::{Deserialize, Serialize};
 
 use crate::puppet::puppet;
-use crate::site::{Site, until_retrying, until_status};
+use crate::site::{Site, until_retrying, until_status, within};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -50,7 +50,7 @@ async fn entries_are_handled_and_published_in_order_whatever_fails_in_between() 
     let consumer = site.consumer().handler(Moody { seen: Vec::new(), sum: 0 }).spawn().await.unwrap();
     site.until_processed(60).await;
     let stats = consumer.stats();
-    consumer.shutdown().await.unwrap();
+    within(consumer.shutdown()).await.unwrap();
 
     let expected: Vec<i64> = (0..60).collect();
     assert_eq!(site.state::<Vec<i64>>("seen").await, Some(expected.clone()));
@@ -93,7 +93,7 @@ async fn an_entry_that_fails_first_after_a_restart_is_rolled_back_to_what_is_sto
     let call = calls.next().await;
     call.fail(HandlerError::retry_after("later", LONG));
     until_retrying(&first).await;
-    first.shutdown().await.unwrap();
+    within(first.shutdown()).await.unwrap();
 
     let (handler, mut calls) = puppet();
     let _second = site.consumer().handler(handler).spawn().await.unwrap();
@@ -143,7 +143,7 @@ async fn an_ordinary_error_is_tried_again_after_a_pause_that_grows() {
     for (attempt, shortest) in [(1, 50), (2, 100), (3, 200)] {
         calls.next().await.fail("out of paper");
         let seen = status.wait_for(|now| matches!(now, Status::Retrying { attempt: now, .. } if *now == attempt));
-        let Status::Retrying { entry, error, pause, .. } = seen.await.unwrap().clone() else { unreachable!() };
+        let Status::Retrying { entry, error, pause, .. } = within(seen).await.unwrap().clone() else { unreachable!() };
         assert_eq!((entry, error.as_str()), (id, "out of paper"));
         let shortest = Duration::from_millis(shortest);
         assert!(shortest <= pause && pause <= 2 * shortest, "attempt {attempt}: {pause:?}");

@@ -6,7 +6,7 @@ use atomic_streams::{Consumer, Status};
 use redis::AsyncCommands;
 
 use crate::puppet::puppet;
-use crate::site::{RECORD, STREAM, Site, until_status};
+use crate::site::{RECORD, STREAM, Site, until_status, within};
 
 /// Renewals come every second; replies may take three.
 const LEASE: Duration = Duration::from_secs(3);
@@ -25,14 +25,14 @@ async fn consumers_of_different_streams_do_not_disturb_each_other() {
     let (sale, back) = (sales.next().await, returns.next().await);
     assert_eq!((sale.message.stream(), back.message.stream()), ("sales", "returns"));
     sale.done();
-    assert_eq!(of_sales.shutdown().await.unwrap().processed, 1);
+    assert_eq!(within(of_sales.shutdown()).await.unwrap().processed, 1);
 
     assert_eq!(*of_returns.status().borrow(), Status::Active);
     assert!(!back.message.cancelled().is_cancelled());
     back.done();
     site.add_to("returns", &[("n", "3")]).await;
     returns.next().await.done();
-    assert_eq!(of_returns.shutdown().await.unwrap().processed, 2);
+    assert_eq!(within(of_returns.shutdown()).await.unwrap().processed, 2);
     let counts: Vec<Vec<u8>> = redis::pipe()
         .hget("atomic-streams:{sales}:tally", "count")
         .hget("atomic-streams:{returns}:tally", "count")
@@ -57,11 +57,11 @@ async fn each_group_of_a_stream_sees_every_entry() {
         assert_eq!(call.fields.get_str("n"), Some(expected));
         call.done();
     }
-    assert_eq!(second.shutdown().await.unwrap().processed, 2);
+    assert_eq!(within(second.shutdown()).await.unwrap().processed, 2);
     assert_eq!(call.fields.get_str("n"), Some("0"));
     call.done();
     one.next().await.done();
-    assert_eq!(first.shutdown().await.unwrap().processed, 2);
+    assert_eq!(within(first.shutdown()).await.unwrap().processed, 2);
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn a_standby_takes_over_after_a_release_and_goes_on_where_the_owner_ended(
         call.cancelled().await;
         call.done();
     };
-    let (report, ()) = tokio::join!(owner.shutdown(), ending);
+    let (report, ()) = tokio::join!(within(owner.shutdown()), ending);
     assert_eq!(report.unwrap().processed, 2);
 
     let call = standby_calls.next().await;
@@ -88,7 +88,7 @@ async fn a_standby_takes_over_after_a_release_and_goes_on_where_the_owner_ended(
     call.done();
     site.until_processed(3).await;
     assert_eq!(site.column("out", "n").await, ["0", "1", "2"]);
-    assert_eq!(standby.shutdown().await.unwrap().processed, 1);
+    assert_eq!(within(standby.shutdown()).await.unwrap().processed, 1);
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn one_of_several_standbys_takes_over_and_the_others_go_on_waiting() {
             let seen = standby.status().borrow().clone();
             assert!(matches!(seen, Status::Standby { .. }), "{seen:?}");
         }
-        owner.shutdown().await.unwrap();
+        within(owner.shutdown()).await.unwrap();
     }
     until_status(&consumers[0], "the last one is active", |status| *status == Status::Active).await;
 }
@@ -138,7 +138,7 @@ async fn a_handler_learns_that_ownership_was_lost_and_its_result_is_not_committe
 
     other.done();
     site.until_processed(1).await;
-    second.shutdown().await.unwrap();
+    within(second.shutdown()).await.unwrap();
     until_status(&first, "it owns the subscription again", |status| *status == Status::Active).await;
     site.add_numbers(1).await;
     let call = calls.next().await;

@@ -2,7 +2,7 @@
 
 use atomic_streams::{Error, Handler};
 
-use crate::site::Site;
+use crate::site::{Site, within};
 
 /// Implements `Handler` so that every entry publishes the state.
 macro_rules! showing {
@@ -36,7 +36,7 @@ pub(crate) async fn seen<H: Handler + 'static>(site: &mut Site, handler: H) -> S
     let processed = site.processed().await;
     site.add(&[("n", "1")]).await;
     site.until_processed(processed + 1).await;
-    consumer.shutdown().await.unwrap();
+    within(consumer.shutdown()).await.unwrap();
     site.column("seen", "state").await.pop().unwrap()
 }
 

@@ -6,7 +6,7 @@ use atomic_streams::{EntryId, HandlerError, Report, Status};
 use support::Proxy;
 
 use crate::puppet::puppet;
-use crate::site::{Site, until_retrying};
+use crate::site::{Site, until_retrying, within};
 
 const NOTHING_DONE: (u64, Option<EntryId>, bool) = (0, Some(EntryId::MIN), true);
 
@@ -20,7 +20,7 @@ async fn a_consumer_may_be_shut_down_before_its_first_entry() {
     let (handler, _calls) = puppet();
     let consumer = site.consumer().handler(handler).spawn().await.unwrap();
     assert_eq!(*consumer.status().borrow(), Status::Active);
-    assert_eq!(parts(consumer.shutdown().await.unwrap()), NOTHING_DONE);
+    assert_eq!(parts(within(consumer.shutdown()).await.unwrap()), NOTHING_DONE);
     assert_eq!(*consumer.status().borrow(), Status::Stopped);
     assert_eq!(site.record("@lease").await, "0");
     assert_eq!(site.state("count").await, Some(0), "the first fields are written all the same");
@@ -34,8 +34,9 @@ async fn shutting_down_again_and_at_the_same_time_gives_the_same_report() {
     let consumer = site.consumer().handler(handler).spawn().await.unwrap();
     calls.next().await.done();
     site.until_processed(1).await;
-    let (one, two, waited) = tokio::join!(consumer.shutdown(), consumer.shutdown(), consumer.wait());
-    let again = consumer.shutdown().await;
+    let (one, two, waited) =
+        within(async { tokio::join!(consumer.shutdown(), consumer.shutdown(), consumer.wait()) }).await;
+    let again = within(consumer.shutdown()).await;
     for report in [one, two, waited, again] {
         assert_eq!(parts(report.unwrap()), (1, Some(id), true));
     }
@@ -49,7 +50,7 @@ async fn a_running_handler_is_waited_for_and_committed() {
     let consumer = site.consumer().handler(handler).spawn().await.unwrap();
     let call = calls.next().await;
     assert!(!call.message.cancelled().is_cancelled());
-    let ending = async { consumer.shutdown().await.unwrap() };
+    let ending = async { within(consumer.shutdown()).await.unwrap() };
     let handling = async {
         call.cancelled().await;
         // Long after the consumer was told: it has asked the server for this and that.
@@ -73,7 +74,7 @@ async fn a_handler_that_outlasts_the_grace_period_is_dropped_and_its_entry_handl
     let grace = Duration::from_millis(1);
     let consumer = site.consumer().grace_period(grace).handler(handler).spawn().await.unwrap();
     let call = calls.next().await;
-    assert_eq!(parts(consumer.shutdown().await.unwrap()), NOTHING_DONE);
+    assert_eq!(parts(within(consumer.shutdown()).await.unwrap()), NOTHING_DONE);
     call.dropped().await;
     assert_eq!((site.processed().await, site.state("count").await), (0, Some(0)));
     assert_eq!(site.record("@lease").await, "0");
@@ -95,7 +96,7 @@ async fn a_pause_between_two_tries_ends_at_shutdown() {
     let consumer = site.consumer().handler(handler).spawn().await.unwrap();
     calls.next().await.fail(HandlerError::retry_after("tomorrow", Duration::from_secs(86_400)));
     until_retrying(&consumer).await;
-    assert_eq!(parts(consumer.shutdown().await.unwrap()), NOTHING_DONE);
+    assert_eq!(parts(within(consumer.shutdown()).await.unwrap()), NOTHING_DONE);
     assert_eq!(site.state("count").await, Some(0));
 }
 
@@ -110,7 +111,7 @@ async fn a_handler_that_fails_after_shutdown_has_begun_is_not_tried_again() {
         call.cancelled().await;
         call.fail(HandlerError::retry_after("cancelled", Duration::ZERO));
     };
-    let (report, ()) = tokio::join!(consumer.shutdown(), handling);
+    let (report, ()) = tokio::join!(within(consumer.shutdown()), handling);
     assert_eq!(parts(report.unwrap()), NOTHING_DONE);
     assert!(calls.waiting().is_none());
 }
@@ -128,7 +129,7 @@ async fn commits_on_their_way_are_confirmed_before_shutdown_returns() {
         calls.next().await.done();
     }
     commits.wait_until_held().await;
-    let ending = consumer.shutdown();
+    let ending = within(consumer.shutdown());
     tokio::pin!(ending);
     let still_on_their_way = async {
         assert_eq!(site.processed().await, 0);

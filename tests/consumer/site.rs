@@ -106,6 +106,11 @@ impl Site {
     }
 }
 
+/// Waits for the end of a consumer, or of anything else that must end.
+pub(crate) async fn within<T>(ending: impl Future<Output = T>) -> T {
+    timeout(LIMIT, ending).await.expect("what must end did not within 20 s")
+}
+
 /// Waits for a status. The tests' runtimes have one thread, so that one which lasts for a moment is seen as well.
 pub(crate) async fn until_status(consumer: &ConsumerHandle, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
     let mut status = consumer.status();

@@ -4,7 +4,7 @@ use atomic_streams::EntryId;
 use redis::AsyncCommands;
 
 use crate::puppet::puppet;
-use crate::site::{STREAM, Site};
+use crate::site::{STREAM, Site, within};
 
 /// Adds entries `1-0` to `5-0`.
 async fn add_five(site: &mut Site) {
@@ -39,7 +39,7 @@ async fn a_subscription_may_begin_after_an_id() {
         assert_eq!(call.message.id(), EntryId::new(n, 0));
         call.done();
     }
-    assert_eq!(consumer.shutdown().await.unwrap().processed, 2);
+    assert_eq!(within(consumer.shutdown()).await.unwrap().processed, 2);
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_subscription_may_begin_at_the_end_which_is_found_once() {
     add_five(&mut site).await;
     let (handler, _calls) = puppet();
     let first = site.consumer().start_at_end().handler(handler).spawn().await.unwrap();
-    let report = first.shutdown().await.unwrap();
+    let report = within(first.shutdown()).await.unwrap();
     assert_eq!((report.processed, report.position), (0, Some(EntryId::new(5, 0))));
     let missed = site.add(&[("n", "6")]).await;
     let (handler, mut calls) = puppet();
@@ -71,7 +71,7 @@ async fn a_start_concerns_only_a_subscription_without_a_record() {
     let (handler, mut calls) = puppet();
     let second = site.consumer().start_after(EntryId::new(4, 0)).handler(handler).spawn().await.unwrap();
     drop(_running);
-    first.shutdown().await.unwrap();
+    within(first.shutdown()).await.unwrap();
     assert_eq!(calls.next().await.message.id(), EntryId::new(2, 0));
     drop(second);
 }
@@ -88,7 +88,7 @@ async fn a_stream_that_does_not_exist_yet_is_waited_for() {
         let call = calls.next().await;
         assert_eq!(call.message.id(), id);
         call.done();
-        consumer.shutdown().await.unwrap();
+        within(consumer.shutdown()).await.unwrap();
         let () = site.redis.del(STREAM).await.unwrap();
     }
 }

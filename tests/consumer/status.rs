@@ -6,7 +6,7 @@ use atomic_streams::{HandlerError, Status};
 use support::{Fault, Proxy, eventually};
 
 use crate::puppet::puppet;
-use crate::site::{Site, until_status};
+use crate::site::{Site, until_status, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consumer_that_was_spawned_says_that_it_is_active() {
@@ -15,7 +15,7 @@ async fn a_consumer_that_was_spawned_says_that_it_is_active() {
         let (handler, _calls) = puppet();
         let consumer = site.consumer().handler(handler).spawn().await.unwrap();
         assert_eq!(*consumer.status().borrow(), Status::Active);
-        consumer.shutdown().await.unwrap();
+        within(consumer.shutdown()).await.unwrap();
         assert_eq!(*consumer.status().borrow(), Status::Stopped);
     }
 }
@@ -35,7 +35,7 @@ async fn a_standby_names_the_owner() {
     }
     site.until_processed(2).await;
     assert!(standby_calls.waiting().is_none());
-    let report = standby.shutdown().await.unwrap();
+    let report = within(standby.shutdown()).await.unwrap();
     assert_eq!((report.processed, report.released), (0, true));
     assert_ne!(site.record("@lease").await, "0", "the owner's lease is not the standby's to give up");
 }
@@ -111,7 +111,7 @@ async fn a_consumer_that_cannot_reach_its_server_can_be_shut_down() {
     proxy.set(Fault::Reset);
     let (handler, _calls) = puppet();
     let consumer = site.consumer().redis_url(proxy.url()).handler(handler).spawn().await.unwrap();
-    let report = consumer.shutdown().await.unwrap();
+    let report = within(consumer.shutdown()).await.unwrap();
     assert_eq!((report.processed, report.position), (0, None));
     assert_eq!(*consumer.status().borrow(), Status::Stopped);
 }
