@@ -6,3 +6,8 @@ pub use crate::staged::{Publish, Staged};
 pub use crate::store::memory::{GroupInfo, MemoryStore, StreamInfo};
 pub use crate::store::redis::RedisStore;
 pub use crate::store::{Findings, Link, Loaded, Store, StoreError};
+
+/// What a proof says of the last entry of a read.
+pub fn digest(entry: &Entry) -> String {
+    entry.digest()
+}

@@ -1,0 +1,202 @@
+//! The first attach, and every reason to refuse one.
+
+use atomic_streams::EntryId;
+use atomic_streams::internals::{AttachReply, AttachRequest, GroupInfo, Start};
+
+use crate::bench::Bench;
+use crate::kit::{GROUP, LEASE_MS, STREAM, Session, ask, fields, id, own, request, subscription};
+
+conformance! {
+    a_new_subscription_begins_before_the_first_entry,
+    a_new_subscription_begins_at_the_end,
+    a_new_subscription_begins_after_an_entry,
+    a_new_subscription_makes_the_stream,
+    the_end_of_no_stream_is_its_beginning,
+    ids_follow_the_entry_after_which_an_empty_stream_begins,
+    entries_behind_a_start_beyond_the_stream_are_not_skipped_unasked,
+    deleted_entries_count_as_read_at_the_start,
+    an_entry_deleted_in_the_midst_leaves_the_lag_unknown,
+    trimmed_entries_count_as_read_at_the_start,
+    a_stream_emptied_by_trimming_has_no_lag,
+    the_record_says_who_owns_what,
+    another_record_under_this_name_is_foreign,
+    another_format_is_not_touched,
+    keys_of_other_types_are_named,
+}
+
+fn group(cursor: EntryId, entries_read: Option<u64>, lag: Option<i64>) -> Option<GroupInfo> {
+    Some(GroupInfo { cursor, entries_read, lag, pending: 0 })
+}
+
+async fn with_entries(bench: &Bench, count: u64) {
+    for ms in 1..=count {
+        bench.add_with_id(STREAM, id(ms), fields("x")).await;
+    }
+}
+
+async fn a_new_subscription_begins_before_the_first_entry(bench: Bench) {
+    with_entries(&bench, 3).await;
+    let owned = own(&bench, &request("a", 1)).await;
+    assert_eq!((owned.epoch, owned.created, owned.released), (1, true, true));
+    assert_eq!((owned.position, owned.processed, owned.base), (EntryId::MIN, 0, Some(0)));
+    assert_eq!((owned.last_id, owned.length, owned.head.sequence), (id(3), 3, 0));
+    assert_eq!(bench.group(STREAM, GROUP).await, group(EntryId::MIN, Some(0), Some(3)));
+}
+
+async fn a_new_subscription_begins_at_the_end(bench: Bench) {
+    with_entries(&bench, 3).await;
+    let request = AttachRequest { start: Start::End, ..request("a", 1) };
+    let owned = own(&bench, &request).await;
+    assert_eq!((owned.position, owned.processed, owned.base), (id(3), 0, Some(3)));
+    assert_eq!(bench.group(STREAM, GROUP).await, group(id(3), Some(3), Some(0)));
+}
+
+async fn a_new_subscription_begins_after_an_entry(bench: Bench) {
+    with_entries(&bench, 3).await;
+    let request = AttachRequest { start: Start::After(id(2)), ..request("a", 1) };
+    let owned = own(&bench, &request).await;
+    assert_eq!((owned.position, owned.base), (id(2), None));
+    assert_eq!(bench.group(STREAM, GROUP).await, group(id(2), None, None));
+    assert_eq!(bench.recorded("@base").await.as_deref(), Some(""));
+}
+
+async fn a_new_subscription_makes_the_stream(bench: Bench) {
+    let owned = own(&bench, &request("a", 1)).await;
+    assert_eq!((owned.position, owned.last_id, owned.length, owned.base), (EntryId::MIN, EntryId::MIN, 0, Some(0)));
+    assert_eq!(bench.stream(STREAM).await.unwrap().length, 0);
+    assert_eq!(bench.group(STREAM, GROUP).await, group(EntryId::MIN, Some(0), Some(0)));
+}
+
+async fn the_end_of_no_stream_is_its_beginning(bench: Bench) {
+    let request = AttachRequest { start: Start::End, ..request("a", 1) };
+    assert_eq!(own(&bench, &request).await.position, EntryId::MIN);
+}
+
+async fn ids_follow_the_entry_after_which_an_empty_stream_begins(bench: Bench) {
+    let ahead = EntryId::new(9_000_000_000_000, 7);
+    let request = AttachRequest { start: Start::After(ahead), ..request("a", 1) };
+    let owned = own(&bench, &request).await;
+    assert_eq!((owned.position, owned.last_id, owned.base), (ahead, ahead, Some(0)));
+    assert_eq!(bench.add(STREAM, fields("x")).await, EntryId::new(ahead.ms, 8));
+}
+
+async fn entries_behind_a_start_beyond_the_stream_are_not_skipped_unasked(bench: Bench) {
+    with_entries(&bench, 2).await;
+    let request = AttachRequest { start: Start::After(id(5)), ..request("a", 1) };
+    let AttachReply::Behind(behind) = ask(&bench, &request).await else { panic!() };
+    assert_eq!((behind.last_id, behind.position, behind.length), (id(2), id(5), 2));
+    assert_eq!((bench.record().await, bench.group(STREAM, GROUP).await), (None, None));
+}
+
+async fn deleted_entries_count_as_read_at_the_start(bench: Bench) {
+    with_entries(&bench, 4).await;
+    bench.delete_entry(STREAM, id(1)).await;
+    assert_eq!(own(&bench, &request("a", 1)).await.base, Some(1));
+    assert_eq!(bench.group(STREAM, GROUP).await, group(EntryId::MIN, Some(1), Some(3)));
+}
+
+async fn an_entry_deleted_in_the_midst_leaves_the_lag_unknown(bench: Bench) {
+    with_entries(&bench, 4).await;
+    bench.delete_entry(STREAM, id(2)).await;
+    assert_eq!(own(&bench, &request("a", 1)).await.base, Some(1));
+    assert_eq!(bench.group(STREAM, GROUP).await, group(EntryId::MIN, Some(1), None));
+}
+
+async fn trimmed_entries_count_as_read_at_the_start(bench: Bench) {
+    with_entries(&bench, 5).await;
+    bench.trim(STREAM, 2).await;
+    assert_eq!(own(&bench, &request("a", 1)).await.base, Some(3));
+    assert_eq!(bench.group(STREAM, GROUP).await, group(EntryId::MIN, Some(3), Some(2)));
+}
+
+async fn a_stream_emptied_by_trimming_has_no_lag(bench: Bench) {
+    with_entries(&bench, 5).await;
+    bench.trim(STREAM, 0).await;
+    let owned = own(&bench, &request("a", 1)).await;
+    assert_eq!((owned.base, owned.last_id, owned.length), (Some(5), id(5), 0));
+    assert_eq!(bench.group(STREAM, GROUP).await, group(EntryId::MIN, Some(5), Some(0)));
+}
+
+async fn the_record_says_who_owns_what(bench: Bench) {
+    let owned = own(&bench, &request("a", 1)).await;
+    let record = bench.record().await.unwrap();
+    let names: Vec<&str> = record.keys().map(String::as_str).collect();
+    let all = [
+        "@base",
+        "@created",
+        "@epoch",
+        "@format",
+        "@group",
+        "@head",
+        "@lease",
+        "@owner",
+        "@position",
+        "@processed",
+        "@schema",
+        "@stream",
+    ];
+    assert_eq!(names, all);
+    let text = |name: &str| str::from_utf8(&record[name]).unwrap();
+    let expected = [
+        ("@stream", STREAM),
+        ("@group", GROUP),
+        ("@format", "1"),
+        ("@owner", "host of a"),
+        ("@epoch", "1"),
+        ("@position", "0-0"),
+        ("@processed", "0"),
+        ("@base", "0"),
+        ("@schema", "schema"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(text(name), value, "{name}");
+    }
+    assert_eq!(text("@head"), owned.head.to_string());
+    assert!(owned.head.token.as_str().starts_with("a.1.1."), "{}", owned.head);
+    let number = |name: &str| text(name).parse::<u64>().unwrap();
+    assert_eq!(number("@lease"), number("@created") + LEASE_MS);
+}
+
+async fn another_record_under_this_name_is_foreign(bench: Bench) {
+    bench.set_recorded("stock", "7").await;
+    let before = bench.picture(&[STREAM]).await;
+    let none = AttachReply::Foreign { stream: String::new(), group: String::new() };
+    assert_eq!(ask(&bench, &request("a", 1)).await, none);
+    assert_eq!(bench.picture(&[STREAM]).await, before);
+
+    bench.delete_record().await;
+    Session::start(&bench).await;
+    bench.set_recorded("@stream", "other").await;
+    let other = AttachReply::Foreign { stream: "other".into(), group: GROUP.into() };
+    assert_eq!(ask(&bench, &request("a", 2)).await, other);
+    bench.set_recorded("@stream", STREAM).await;
+    bench.set_recorded("@group", "other").await;
+    let other = AttachReply::Foreign { stream: STREAM.into(), group: "other".into() };
+    assert_eq!(ask(&bench, &request("a", 2)).await, other);
+}
+
+async fn another_format_is_not_touched(bench: Bench) {
+    Session::start(&bench).await;
+    // Before the schema is looked at: another format may keep it elsewhere.
+    bench.set_recorded("@schema", "other").await;
+    let changes = [("@format", "2", "2"), ("@head", "no head", "1"), ("@lease", "soon", "1"), ("@head", ":1", "1")];
+    for (name, value, format) in changes {
+        let kept = bench.recorded(name).await.unwrap();
+        bench.set_recorded(name, value).await;
+        let before = bench.picture(&[STREAM]).await;
+        let reply = ask(&bench, &request("a", 2)).await;
+        assert_eq!(reply, AttachReply::Format { format: format.into() }, "{name} {value}");
+        assert_eq!(bench.picture(&[STREAM]).await, before);
+        bench.set_recorded(name, &kept).await;
+    }
+}
+
+async fn keys_of_other_types_are_named(bench: Bench) {
+    for key in [STREAM, subscription().record()] {
+        bench.put_wrong_type(key).await;
+        let wrong = AttachReply::WrongType { key: key.into(), holds: "string".into() };
+        assert_eq!(ask(&bench, &request("a", 1)).await, wrong);
+        bench.delete_key(key).await;
+    }
+    own(&bench, &request("a", 1)).await;
+}
