@@ -62,7 +62,7 @@ impl Failure {
             "NOSCRIPT" => Transient::ScriptsFlushed,
             "UNBLOCKED" => Transient::Unblocked,
             "MOVED" | "ASK" | "TRYAGAIN" => Transient::SlotMoving,
-            _ if has("ACL failure in script") || has("can't run this command") || has("NOPERM") => {
+            _ if has("ACL failure in script") || has("The user executing the script can't") || has("NOPERM") => {
                 return Self::Permanent(Permanent::Denied);
             }
             _ if has("WRONGTYPE") => return Self::Permanent(Permanent::WrongType),
@@ -119,6 +119,11 @@ mod tests {
             (
                 "ERR",
                 "The user executing the script can't run this command or subcommand script: 1f",
+                Never(Permanent::Denied),
+            ),
+            (
+                "ERR",
+                "The user executing the script can't access at least one of the keys mentioned in the command arguments",
                 Never(Permanent::Denied),
             ),
             ("WRONGTYPE", "Operation against a key holding the wrong kind of value", Never(Permanent::WrongType)),
