@@ -121,9 +121,16 @@ impl Link for RedisLink {
         };
         match values {
             Ok(values) => {
-                let replies =
-                    values.into_iter().zip(steps).map(|(value, step)| reply::step(step, value.map_err(reply::error)?));
-                replies.collect()
+                let mut replies = Vec::with_capacity(steps.len());
+                for (value, step) in values.into_iter().zip(steps) {
+                    let reply = value.map_err(reply::error).and_then(|value| reply::step(step, value));
+                    let failed = reply.is_err();
+                    replies.push(reply);
+                    if failed {
+                        break;
+                    }
+                }
+                replies
             }
             Err(error) => vec![Err(reply::error(error))],
         }
