@@ -44,10 +44,21 @@ impl Bench {
     }
 
     pub async fn redis() -> Self {
-        let server = Server::start().await;
+        Self::on(Server::start().await).await
+    }
+
+    pub async fn on(server: Server) -> Self {
         let store = RedisStore::new(&server.client(), Timing::default()).unwrap();
         let connection = server.connection().await;
         Self::Redis(Box::new(Real { server, store, connection }))
+    }
+
+    /// The real server; only for tests that run on none else.
+    pub fn real(&self) -> &Real {
+        match self {
+            Self::Memory(_) => panic!("this is no real server"),
+            Self::Redis(real) => real,
+        }
     }
 
     pub fn store(&self) -> &dyn Store {
@@ -221,6 +232,17 @@ impl Real {
     pub async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
         let reply = redis::cmd(words[0]).arg(&words[1..]).query_async(&mut self.connection.clone()).await;
         reply.unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// Every key as bytes.
+    pub async fn dumps(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let names: Vec<Vec<u8>> = self.ask(&["KEYS", "*"]).await;
+        let mut dumps = BTreeMap::new();
+        for name in names {
+            let dump = redis::cmd("DUMP").arg(&name).query_async(&mut self.connection.clone()).await.unwrap();
+            dumps.insert(name, dump);
+        }
+        dumps
     }
 
     async fn add(&self, stream: &str, id: &str, fields: &Fields) -> EntryId {

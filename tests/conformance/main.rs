@@ -23,17 +23,17 @@ macro_rules! conformance {
     };
 }
 
+mod acl;
 mod attach;
 mod attach_again;
 mod bench;
 mod commit;
-
+mod errors;
 mod kit;
 mod load;
 mod lost;
 mod proof;
 mod read;
-
 mod refuse;
 mod release;
 mod renew;
