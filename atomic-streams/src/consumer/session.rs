@@ -63,7 +63,12 @@ struct Handling {
     retrying: bool,
     /// When the proof of the read in hand is sent by itself.
     proof_due: Option<Instant>,
+    /// When other tasks had a turn last.
+    turn_began: Instant,
 }
+
+/// For how long entries are handled before other tasks have a turn.
+const TURN: Duration = Duration::from_millis(1);
 
 impl<H: Handler> Worker<H> {
     pub(super) async fn run_session(&mut self, session: Session) -> End {
@@ -87,8 +92,17 @@ impl<H: Handler> Worker<H> {
         let mut committer = AbortOnDropHandle::new(tokio::spawn(committer.run()));
         let reader =
             AbortOnDropHandle::new(tokio::spawn(reader::run(reader, owned, settings.clone(), batch_sender, progress)));
-        let mut handling =
-            Handling { sequencer, commits, in_flight, batches, reader, cancelled, retrying: false, proof_due: None };
+        let mut handling = Handling {
+            sequencer,
+            commits,
+            in_flight,
+            batches,
+            reader,
+            cancelled,
+            retrying: false,
+            proof_due: None,
+            turn_began: Instant::now(),
+        };
         if let Some(opening) = opening {
             handling.stage(opening);
         }
@@ -167,6 +181,7 @@ impl<H: Handler> Worker<H> {
                     if std::mem::take(&mut handling.retrying) {
                         self.shared.set_status(Status::Active);
                     }
+                    handling.give_turn().await;
                     return Ok(());
                 }
                 Err(error) => self.pause_after_failure(handling, entry, &error).await?,
@@ -270,6 +285,17 @@ impl Handling {
         self.in_flight.enter(commit.size_bytes());
         // A committer that has ended takes nothing more; the next look at the bound says so.
         let _ = self.commits.send(commit);
+    }
+
+    /// Lets other tasks run, if they have not for a while.
+    ///
+    /// A handler that never waits would keep the committer, which this task has woken and which may sit behind it on the
+    /// same thread, from committing and renewing until all that was read ahead is handled.
+    async fn give_turn(&mut self) {
+        if self.turn_began.elapsed() >= TURN {
+            tokio::task::yield_now().await;
+            self.turn_began = Instant::now();
+        }
     }
 
     /// Proves the read in hand by a step of nothing, so that its witness need not live as long as the handler runs.
