@@ -266,7 +266,7 @@ impl<H: Handler> Worker<H> {
         warn!(stream = self.stream(), group = self.group(), entry = %entry.id, attempt, error, ?pause, "an entry cannot be handled; it is tried again");
         handling.retrying = true;
         self.shared.set_status(Status::Retrying { entry: entry.id, attempt, error, pause });
-        let until = Instant::now() + pause;
+        let until = from_now(pause);
         loop {
             tokio::select! {
                 biased;
@@ -317,12 +317,18 @@ impl Handling {
             tokio::select! {
                 biased;
                 result = &mut *call => return Some(result),
-                () = self.cancelled.cancelled(), if grace_ends.is_none() => grace_ends = Some(Instant::now() + grace_period),
+                () = self.cancelled.cancelled(), if grace_ends.is_none() => grace_ends = Some(from_now(grace_period)),
                 () = due(self.proof_due) => self.prove(),
                 () = due(grace_ends) => return None,
             }
         }
     }
+}
+
+/// The end of a span that the user chose, who may have meant for ever: decades are as good and can be reckoned with.
+fn from_now(span: Duration) -> Instant {
+    const DECADES: Duration = Duration::from_secs(30 * 365 * 86_400);
+    Instant::now() + span.min(DECADES)
 }
 
 /// Waits until then, or for ever.
