@@ -4,7 +4,7 @@ use atomic_streams::internals::{AttachReply, AttachRequest, Step, StepReply};
 use support::eventually;
 
 use crate::bench::Bench;
-use crate::kit::{LEASE_MS, RENEW, STREAM, Session, ask, connect, fields, own, request};
+use crate::kit::{LEASE_MS, RENEW, STREAM, Session, ask, connect, fields, id, own, request};
 
 conformance! {
     the_same_instance_attaches_anew_at_once,
@@ -16,6 +16,7 @@ conformance! {
     a_released_lease_is_taken_over_at_once,
     another_schema_stops_the_attach_before_anybody_is_fenced,
     an_accepted_schema_attaches_and_stays_stored,
+    reasons_are_looked_for_in_their_order,
 }
 
 async fn the_same_instance_attaches_anew_at_once(bench: Bench) {
@@ -110,4 +111,28 @@ async fn an_accepted_schema_attaches_and_stays_stored(bench: Bench) {
     own(&bench, &request("a", 1)).await;
     own(&bench, &AttachRequest { new_schema: "newer".into(), ..request("a", 2) }).await;
     assert_eq!(bench.recorded("@schema").await.as_deref(), Some("schema"));
+}
+
+/// Everything is wrong at once, and is put right bit by bit.
+async fn reasons_are_looked_for_in_their_order(bench: Bench) {
+    let mut session = Session::start(&bench).await;
+    session.done(session.commit(1, id(5))).await;
+    bench.delete_key(STREAM).await;
+    bench.add_with_id(STREAM, id(2), fields("x")).await;
+    for (name, value) in [("@stream", "other"), ("@format", "2"), ("@schema", "other")] {
+        bench.set_recorded(name, value).await;
+    }
+    let late = request("a", 1);
+    assert!(matches!(ask(&bench, &late).await, AttachReply::Foreign { .. }));
+    bench.set_recorded("@stream", STREAM).await;
+    assert!(matches!(ask(&bench, &late).await, AttachReply::Format { .. }));
+    bench.set_recorded("@format", "1").await;
+    assert!(matches!(ask(&bench, &late).await, AttachReply::Schema { .. }));
+    bench.set_recorded("@schema", "schema").await;
+    assert!(matches!(ask(&bench, &late).await, AttachReply::Stale { .. }));
+    assert!(matches!(ask(&bench, &request("b", 1)).await, AttachReply::Standby { .. }));
+    bench.set_recorded("@lease", "0").await;
+    assert!(matches!(ask(&bench, &request("b", 1)).await, AttachReply::Behind(_)));
+    bench.add_with_id(STREAM, id(5), fields("x")).await;
+    assert_eq!(own(&bench, &request("b", 1)).await.position, id(5));
 }

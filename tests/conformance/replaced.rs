@@ -1,7 +1,7 @@
 //! Streams that were deleted or made anew behind a position.
 
 use atomic_streams::EntryId;
-use atomic_streams::internals::{AttachReply, AttachRequest, Behind, Permissions, StepReply};
+use atomic_streams::internals::{AttachReply, AttachRequest, Behind, Permissions, Start, StepReply};
 
 use crate::bench::Bench;
 use crate::kit::{GROUP, RENEW, STREAM, Session, ask, fields, id, own, request};
@@ -14,6 +14,7 @@ conformance! {
     an_emptied_stream_goes_on_above_the_position,
     a_renewal_says_that_the_stream_ends_before_the_position,
     a_renewal_makes_a_deleted_stream_go_on_above_the_position,
+    ids_are_compared_by_number,
 }
 
 /// Far above what a clock gives.
@@ -111,4 +112,36 @@ async fn a_renewal_makes_a_deleted_stream_go_on_above_the_position(bench: Bench)
     // It is ours: the record may be lost now.
     bench.delete_record().await;
     assert_eq!(ask(&bench, &request("a", 2)).await, AttachReply::Lost { cursor: AHEAD });
+}
+
+/// Neither as text nor as floating-point numbers, which have no room for 20 digits.
+async fn ids_are_compared_by_number(bench: Bench) {
+    let large = u64::MAX - 1;
+    let pairs = [
+        (EntryId::new(9, 0), EntryId::new(10, 0)),
+        (EntryId::new(5, 9), EntryId::new(5, 10)),
+        (EntryId::new(5, 100), EntryId::new(6, 2)),
+        (EntryId::new(large - 1, 0), EntryId::new(large, 0)),
+        (EntryId::new(large, large - 1), EntryId::new(large, large)),
+    ];
+    for (low, high) in pairs {
+        bench.flush_all().await;
+        bench.add_with_id(STREAM, low, fields("x")).await;
+        let after = |id| AttachRequest { start: Start::After(id), ..request("a", 1) };
+        let behind = Behind { last_id: low, position: high, length: 1 };
+        assert_eq!(ask(&bench, &after(high)).await, AttachReply::Behind(behind));
+
+        bench.flush_all().await;
+        bench.add_with_id(STREAM, high, fields("x")).await;
+        let owned = own(&bench, &after(low)).await;
+        assert_eq!((owned.position, owned.base), (low, Some(0)));
+
+        bench.flush_all().await;
+        let mut session = Session::attach(&bench, &after(high)).await;
+        bench.delete_key(STREAM).await;
+        bench.add_with_id(STREAM, low, fields("x")).await;
+        assert_eq!(session.send(RENEW).await, StepReply::Behind(behind));
+        bench.delete_key(STREAM).await;
+        assert!(matches!(session.send(RENEW).await, StepReply::Renewed(renewed) if renewed.last_id == high));
+    }
 }
