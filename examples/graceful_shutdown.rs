@@ -45,6 +45,9 @@ impl Handler for Sum {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    // From here on, a signal no longer kills the process.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let setup = Setup::find().await;
     let shutdown = CancellationToken::new();
     let start = async |group: &str, pause| {
@@ -59,10 +62,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("two consumers are running; press Ctrl-C, or wait five seconds");
 
     let producer = setup.producer()?;
-    let mut terminate = signal(SignalKind::terminate())?;
     let mut number = 0;
     let why = tokio::select! {
-        _ = tokio::signal::ctrl_c() => "Ctrl-C",
+        _ = interrupt.recv() => "Ctrl-C",
         _ = terminate.recv() => "SIGTERM",
         () = tokio::time::sleep(Duration::from_secs(5)) => "the end of five seconds",
         error = async {

@@ -22,6 +22,7 @@ use redis::aio::MultiplexedConnection;
 use redis::streams::StreamRangeReply;
 use serde::{Deserialize, Serialize};
 use support::example_server;
+use tokio::signal::unix::{SignalKind, signal};
 
 const SALES: &str = "sales";
 const ALERTS: &str = "restock-alerts";
@@ -86,10 +87,11 @@ async fn consume(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         Some(at) => arguments.get(at + 1).ok_or("--lease-ms needs a number")?.parse()?,
         None => 2_000,
     };
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let asked_to_end = async {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
     };
