@@ -1,6 +1,6 @@
 //! Both stores answer alike: each test is written once and runs on the store in memory and on a real server.
 //!
-//! `acl` and `errors` hold what only a real server answers.
+//! `acl`, `errors` and `expiry` hold what only a real server has.
 // Test code: a failed expectation is the test's result.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -29,6 +29,7 @@ mod attach_again;
 mod bench;
 mod commit;
 mod errors;
+mod expiry;
 mod kit;
 mod load;
 mod lost;
