@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use atomic_streams::{Consumer, ConsumerBuilder, ConsumerHandle, Status};
+use atomic_streams::{Consumer, ConsumerBuilder, ConsumerHandle, Error, Status};
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use support::{Proxy, Server, ServerBuilder, eventually};
@@ -175,6 +175,12 @@ pub async fn active(consumer: &ConsumerHandle) {
 pub async fn standing_by(consumer: &ConsumerHandle) {
     let status = consumer.status();
     eventually("the consumer stands by", async || matches!(*status.borrow(), Status::Standby { .. })).await;
+}
+
+/// Waits until the consumer has ended by itself, and returns why.
+pub async fn ended(consumer: &ConsumerHandle) -> Error {
+    let ended = tokio::time::timeout(Duration::from_secs(20), consumer.wait()).await;
+    ended.expect("the consumer goes on as if nothing had happened").unwrap_err()
 }
 
 /// Waits until the consumer has had so many sessions end.

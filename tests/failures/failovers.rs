@@ -1,5 +1,8 @@
 //! Primaries that are demoted, and replicas that lag behind, under connections that survive.
 
+use std::time::Duration;
+
+use redis::AsyncCommands;
 use support::{Existing, Fault, Server, eventually};
 
 use crate::bench::{Bench, LONG_LEASE, active, add, recoveries, run, settled};
@@ -139,13 +142,15 @@ async fn a_reader_left_on_a_demoted_server_is_noticed() {
     let mut bench = Bench::start().await;
     let replica = Server::builder().replica_of(&bench.server).start().await;
     let mut copy = replica.connection().await;
+    let () = bench.redis.set("any", "value").await.unwrap();
+    eventually("what is written goes to the replica", async || copy.exists::<_, bool>("any").await.unwrap()).await;
     // The committer connects here; the reader, when this attach has reached the replica, connects there.
     let attach = bench.proxy.hold_replies_after_request(OWNER.as_bytes());
-    let builder = bench.consumer().owner_name(OWNER);
+    let builder = bench.consumer().lease(Duration::from_secs(2)).owner_name(OWNER);
     let spawning = tokio::spawn(builder.spawn());
     attach.wait_until_held().await;
     eventually("the replica knows the owner", async || {
-        let owner: Option<String> = redis::AsyncCommands::hget(&mut copy, RECORD, "@owner").await.unwrap();
+        let owner: Option<String> = copy.hget(RECORD, "@owner").await.unwrap();
         owner.is_some()
     })
     .await;

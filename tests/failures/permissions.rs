@@ -4,7 +4,7 @@ use atomic_streams::{ConsumerBuilder, ErrorKind};
 use redis::AsyncCommands;
 use support::Server;
 
-use crate::bench::{Bench, consumer};
+use crate::bench::{Bench, consumer, ended};
 use crate::ledger::{Ledger, OUTPUT, RECORD};
 
 /// What a consumer needs, and no more: each of these is missed when it is not there.
@@ -87,7 +87,7 @@ async fn an_output_that_may_not_be_written_ends_the_consumer_with_nothing_half_d
     user(&mut bench, "~numbers ~running-sums ~atomic-streams:*", "+@all").await;
     let consumer = as_worker(&bench).handler(Ledger::default().and_to("copies")).spawn().await.unwrap();
     bench.add(0..20).await;
-    let error = consumer.wait().await.unwrap_err();
+    let error = ended(&consumer).await;
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(error.to_string().contains("`copies`"), "{error}");
     bench.books().await.assert_are_of(&[]);
@@ -106,7 +106,7 @@ async fn a_command_withdrawn_under_load_ends_the_consumer_with_nothing_half_done
         bench.add(0..2_000).await;
         bench.processed(1).await;
         bench.run(&format!("ACL SETUSER worker -{withdrawn}")).await;
-        let error = consumer.wait().await.unwrap_err();
+        let error = ended(&consumer).await;
         assert_eq!(error.kind(), ErrorKind::Denied, "without {withdrawn}: {error}");
         assert!(error.to_string().contains(named), "without {withdrawn}: {error}");
         bench.check().await;
@@ -127,7 +127,7 @@ async fn an_output_withdrawn_while_running_leaves_nothing_of_the_outputs_before_
     bench.settled_exactly().await;
     user(&mut bench, "~numbers ~running-sums ~atomic-streams:*", "+@all").await;
     bench.add(20..40).await;
-    let error = consumer.wait().await.unwrap_err();
+    let error = ended(&consumer).await;
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(error.to_string().contains("copies"), "{error}");
     bench.books().await.assert_are_of(&(0..20).collect::<Vec<_>>());
@@ -145,7 +145,7 @@ async fn a_publish_that_could_not_be_undone_is_not_begun() {
     let () = bench.redis.set("copies", "a string").await.unwrap();
     bench.run("ACL SETUSER worker -xdel").await;
     bench.add(20..40).await;
-    let error = consumer.wait().await.unwrap_err();
+    let error = ended(&consumer).await;
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
     bench.books().await.assert_are_of(&(0..20).collect::<Vec<_>>());
 }
@@ -173,6 +173,6 @@ async fn a_password_changed_under_a_running_consumer_ends_it_at_its_next_connect
     bench.add(20..40).await;
     bench.settled_exactly().await;
     bench.proxy.cut_all();
-    assert_eq!(consumer.wait().await.unwrap_err().kind(), ErrorKind::Denied);
+    assert_eq!(ended(&consumer).await.kind(), ErrorKind::Denied);
     bench.check().await;
 }

@@ -2,10 +2,10 @@
 
 use atomic_streams::{ErrorKind, RecordLost, Status};
 use redis::AsyncCommands;
-use support::{Server, Snapshot, eventually};
+use support::{Server, eventually};
 
-use crate::bench::{Bench, Log, active, recoveries};
-use crate::ledger::{RECORD, STREAM};
+use crate::bench::{Bench, Log, active, ended, recoveries};
+use crate::ledger::{OUTPUT, RECORD, STREAM};
 
 #[tokio::test]
 async fn an_emptied_server_makes_a_new_subscription_and_says_so() {
@@ -47,7 +47,7 @@ async fn a_record_deleted_under_a_running_consumer_ends_it() {
     bench.add(0..50).await;
     bench.settled().await;
     let () = bench.redis.del(RECORD).await.unwrap();
-    let error = consumer.wait().await.unwrap_err();
+    let error = ended(&consumer).await;
     assert_eq!(error.kind(), ErrorKind::RecordLost);
     assert!(error.to_string().contains("on_record_lost"), "{error}");
     assert_eq!(*consumer.status().borrow(), Status::Stopped);
@@ -79,7 +79,7 @@ async fn a_lost_record_is_begun_anew_where_that_is_allowed_running_and_before_th
     assert_twice(&mut bench, 50).await;
 
     consumer.shutdown().await.unwrap();
-    let () = bench.redis.del(&[RECORD, crate::ledger::OUTPUT]).await.unwrap();
+    let () = bench.redis.del(&[RECORD, OUTPUT]).await.unwrap();
     let consumer = bench.consumer().on_record_lost(RecordLost::StartOver).spawn().await.unwrap();
     bench.settled_exactly().await;
     active(&consumer).await;
@@ -95,7 +95,8 @@ async fn assert_twice(bench: &mut Bench, numbers: i64) {
 
 #[tokio::test]
 async fn a_server_that_may_evict_the_record_is_refused_unless_that_is_allowed() {
-    let evicting = Server::builder().arg("--maxmemory", "8mb").arg("--maxmemory-policy", "allkeys-lru");
+    let evicting = Server::builder().arg("--maxmemory", "1gb").arg("--maxmemory-policy", "allkeys-lru");
+    let evicting = evicting.arg("--maxmemory-samples", "64");
     let mut bench = Bench::with(evicting).await;
     let error = bench.consumer().spawn().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnsupportedServer);
@@ -114,29 +115,32 @@ async fn a_server_that_may_evict_the_record_is_refused_unless_that_is_allowed() 
     active(&consumer).await;
 }
 
-/// Fills the memory until the server evicts the record and not the stream.
+/// Fills the memory until the server evicts what was not used for longest: the record.
 async fn evict_the_record(bench: &mut Bench) {
-    let before = Snapshot::take(&mut bench.redis).await;
     let mut redis = bench.redis.clone();
-    let mut key = 0;
-    eventually("the record is evicted", async || {
+    // The server tells such times by the second.
+    eventually("the record is the key that was not used for longest", async || {
         let mut pipe = redis::pipe();
-        for _ in 0..50 {
-            key += 1;
-            pipe.set(format!("filler-{key}"), vec![b'x'; 1_000]).ignore();
-        }
-        let () = pipe.query_async(&mut redis).await.unwrap();
-        let (record, stream): (bool, bool) =
-            redis::pipe().exists(RECORD).exists(STREAM).query_async(&mut redis).await.unwrap();
-        if !stream {
-            // The server's choice is a matter of chance: another try.
-            before.restore(&mut redis).await;
-        }
-        !record && stream
+        pipe.xlen(STREAM).ignore().xlen(OUTPUT).ignore().cmd("OBJECT").arg("IDLETIME").arg(RECORD);
+        let (idle,): (u64,) = pipe.query_async(&mut redis).await.unwrap();
+        idle >= 1
     })
     .await;
-    let fillers: Vec<String> = redis.keys("filler-*").await.unwrap();
-    let () = redis.del(fillers).await.unwrap();
+    let memory: String = redis::cmd("INFO").arg("memory").query_async(&mut redis).await.unwrap();
+    let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:")?.parse::<u64>().ok()).unwrap();
+    bench.run(&format!("CONFIG SET maxmemory {}", used + (2 << 20))).await;
+    let mut filler = 0;
+    eventually("the record is evicted", async || {
+        let mut pipe = redis::pipe();
+        pipe.xlen(STREAM).ignore().xlen(OUTPUT).ignore();
+        pipe.set(format!("filler-{filler}"), vec![b'x'; 100_000]).ignore().exists(RECORD);
+        filler += 1;
+        let (exists,): (bool,) = pipe.query_async(&mut redis).await.unwrap();
+        !exists
+    })
+    .await;
+    assert!(redis.exists::<_, bool>(STREAM).await.unwrap());
+    bench.run("CONFIG SET maxmemory 1gb").await;
 }
 
 #[tokio::test]
@@ -160,5 +164,5 @@ async fn a_record_that_expires_is_a_lost_record() {
     bench.add(0..20).await;
     bench.settled().await;
     let () = bench.redis.pexpire(RECORD, 1).await.unwrap();
-    assert_eq!(consumer.wait().await.unwrap_err().kind(), ErrorKind::RecordLost);
+    assert_eq!(ended(&consumer).await.kind(), ErrorKind::RecordLost);
 }

@@ -109,16 +109,24 @@ async fn an_entry_whose_id_was_given_to_another_is_not_committed() {
 }
 
 #[tokio::test]
-async fn an_entry_that_came_back_behind_another_is_not_committed_before_it() {
+async fn entries_that_came_back_behind_another_are_not_committed_before_it() {
     let mut bench = Bench::start().await;
-    let (consumer, hold, snapshot) = commit_held(&mut bench, "5-5", 2).await;
+    let consumer = bench.consumer().lease(LONG_LEASE).spawn().await.unwrap();
+    bench.add_as("1-1", 1).await;
+    bench.settled().await;
+    let snapshot = Snapshot::take(&mut bench.redis).await;
+    let hold = bench.proxy.hold_requests_containing(OUTPUT.as_bytes());
+    let mut both = redis::pipe();
+    both.atomic().xadd(STREAM, "5-5", &[("n", 2)]).ignore().xadd(STREAM, "5-6", &[("n", 3)]).ignore();
+    let () = both.query_async(&mut bench.redis).await.unwrap();
+    hold.wait_until_held().await;
     snapshot.restore(&mut bench.redis).await;
-    bench.add_as("5-4", 3).await;
-    bench.add_as("5-5", 2).await;
+    bench.add_as("5-4", 4).await;
+    let () = both.query_async(&mut bench.redis).await.unwrap();
     hold.release();
     recoveries(&consumer, 1).await;
     bench.settled().await;
-    bench.books().await.assert_are_of(&[1, 3, 2]);
+    bench.books().await.assert_are_of(&[1, 4, 2, 3]);
 }
 
 #[tokio::test]

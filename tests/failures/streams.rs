@@ -4,7 +4,7 @@ use atomic_streams::{ErrorKind, StreamReplaced};
 use redis::AsyncCommands;
 use support::eventually;
 
-use crate::bench::{Bench, LONG_LEASE, active, consumer, recoveries};
+use crate::bench::{Bench, LONG_LEASE, active, consumer, ended, recoveries};
 use crate::ledger::{Books, Ledger, OUTPUT, RECORD, STREAM};
 
 #[tokio::test]
@@ -44,12 +44,12 @@ async fn a_stream_replaced_by_one_with_lower_ids_ends_the_consumer_and_refuses_t
     bench.add(0..20).await;
     bench.settled().await;
     replace(&mut bench, 20..30).await;
-    let error = consumer.wait().await.unwrap_err();
+    let error = ended(&consumer).await;
     assert_eq!(error.kind(), ErrorKind::StreamReplaced);
     assert!(error.to_string().contains("on_stream_replaced"), "{error}");
     // The next one finds it when the lease of the first is over.
     let next = match bench.consumer().spawn().await {
-        Ok(next) => next.wait().await.unwrap_err(),
+        Ok(next) => ended(&next).await,
         Err(error) => error,
     };
     assert_eq!(next.kind(), ErrorKind::StreamReplaced);
@@ -116,7 +116,7 @@ async fn a_stream_or_a_record_that_becomes_another_type_ends_the_consumer() {
         bench.add(0..20).await;
         bench.settled().await;
         let () = bench.redis.set(key, "a string").await.unwrap();
-        let error = consumer.wait().await.unwrap_err();
+        let error = ended(&consumer).await;
         assert_eq!(error.kind(), ErrorKind::WrongType, "{error}");
     }
 }
@@ -127,7 +127,7 @@ async fn an_output_of_another_type_ends_the_consumer_with_nothing_of_the_message
     let () = bench.redis.set("copies", "a string").await.unwrap();
     let consumer = bench.consumer().handler(Ledger::default().and_to("copies")).spawn().await.unwrap();
     bench.add(0..20).await;
-    let error = consumer.wait().await.unwrap_err();
+    let error = ended(&consumer).await;
     assert_eq!(error.kind(), ErrorKind::WrongType);
     assert!(error.to_string().contains("`copies`"), "{error}");
     bench.books().await.assert_are_of(&[]);
@@ -143,7 +143,7 @@ async fn an_output_that_becomes_another_type_ends_the_consumer_and_what_came_bef
     bench.settled().await;
     let () = bench.redis.set("copies", "a string").await.unwrap();
     bench.add(20..40).await;
-    let error = consumer.wait().await.unwrap_err();
+    let error = ended(&consumer).await;
     assert_eq!(error.kind(), ErrorKind::WrongType);
     assert!(error.to_string().contains("`copies`"), "{error}");
     bench.books().await.assert_are_of(&(0..20).collect::<Vec<_>>());
