@@ -110,11 +110,39 @@ async fn a_command_withdrawn_under_load_ends_the_consumer_with_nothing_half_done
         assert_eq!(error.kind(), ErrorKind::Denied, "without {withdrawn}: {error}");
         assert!(error.to_string().contains(named), "without {withdrawn}: {error}");
         bench.check().await;
+        assert_eq!(taken_back(&mut bench).await, 0, "without {withdrawn}, sums were published and taken back");
 
         bench.run("ACL SETUSER worker +@all").await;
         let _consumer = as_worker(&bench).spawn().await.unwrap();
         bench.settled_exactly().await;
     }
+}
+
+/// How many sums were published at some time and are not there any more.
+async fn taken_back(bench: &mut Bench) -> u64 {
+    let info: Vec<redis::Value> =
+        redis::cmd("XINFO").arg("STREAM").arg(OUTPUT).query_async(&mut bench.redis).await.unwrap();
+    let field = |name: &str| -> u64 {
+        let at = info.iter().position(|value| *value == redis::Value::BulkString(name.into())).unwrap();
+        redis::from_redis_value(info[at + 1].clone()).unwrap()
+    };
+    field("entries-added") - field("length")
+}
+
+#[tokio::test]
+async fn an_output_that_one_command_may_not_write_is_found_before_anything_is_published() {
+    let mut bench = Bench::start().await;
+    let mut rules = redis::cmd("ACL");
+    rules.arg("SETUSER").arg("worker").arg("on").arg(">secret").arg("~*").arg("+@all").arg("-xadd");
+    // A second set of rules, so that the other output fails no earlier than at its own XADD.
+    let () = rules.arg("(+xadd ~running-sums)").query_async(&mut bench.redis).await.unwrap();
+    let consumer = as_worker(&bench).handler(Ledger::default().and_to("copies")).spawn().await.unwrap();
+    bench.add(0..20).await;
+    let error = ended(&consumer).await;
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(error.to_string().contains("`copies`") && error.to_string().contains("XADD"), "{error}");
+    bench.books().await.assert_are_of(&[]);
+    assert!(!bench.redis.exists::<_, bool>(OUTPUT).await.unwrap());
 }
 
 #[tokio::test]
