@@ -115,32 +115,32 @@ async fn a_server_that_may_evict_the_record_is_refused_unless_that_is_allowed() 
     active(&consumer).await;
 }
 
-/// Fills the memory until the server evicts what was not used for longest: the record.
+/// Makes the memory so small that the server evicts what was not used for longest: the record, and some fillers.
 async fn evict_the_record(bench: &mut Bench) {
+    unused_unlike_the_streams(bench, RECORD).await;
+    for filler in 0..10 {
+        let () = bench.redis.set(format!("filler-{filler}"), vec![b'x'; 100_000]).await.unwrap();
+    }
+    unused_unlike_the_streams(bench, "filler-9").await;
+    let memory: String = redis::cmd("INFO").arg("memory").query_async(&mut bench.redis).await.unwrap();
+    let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:")?.parse::<u64>().ok()).unwrap();
+    bench.run(&format!("CONFIG SET maxmemory {}", used - 200_000)).await;
     let mut redis = bench.redis.clone();
-    // The server tells such times by the second.
-    eventually("the record is the key that was not used for longest", async || {
+    eventually("the record is evicted", async || !redis.exists::<_, bool>(RECORD).await.unwrap()).await;
+    bench.run("CONFIG SET maxmemory 1gb").await;
+    assert!(bench.redis.exists::<_, bool>(STREAM).await.unwrap());
+}
+
+/// Waits until the key was not used for a while and the streams were; the server tells such times by the second.
+async fn unused_unlike_the_streams(bench: &mut Bench, key: &str) {
+    let mut redis = bench.redis.clone();
+    eventually("the key was not used for a while", async || {
         let mut pipe = redis::pipe();
-        pipe.xlen(STREAM).ignore().xlen(OUTPUT).ignore().cmd("OBJECT").arg("IDLETIME").arg(RECORD);
+        pipe.xlen(STREAM).ignore().xlen(OUTPUT).ignore().cmd("OBJECT").arg("IDLETIME").arg(key);
         let (idle,): (u64,) = pipe.query_async(&mut redis).await.unwrap();
         idle >= 1
     })
     .await;
-    let memory: String = redis::cmd("INFO").arg("memory").query_async(&mut redis).await.unwrap();
-    let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:")?.parse::<u64>().ok()).unwrap();
-    bench.run(&format!("CONFIG SET maxmemory {}", used + (2 << 20))).await;
-    let mut filler = 0;
-    eventually("the record is evicted", async || {
-        let mut pipe = redis::pipe();
-        pipe.xlen(STREAM).ignore().xlen(OUTPUT).ignore();
-        pipe.set(format!("filler-{filler}"), vec![b'x'; 100_000]).ignore().exists(RECORD);
-        filler += 1;
-        let (exists,): (bool,) = pipe.query_async(&mut redis).await.unwrap();
-        !exists
-    })
-    .await;
-    assert!(redis.exists::<_, bool>(STREAM).await.unwrap());
-    bench.run("CONFIG SET maxmemory 1gb").await;
 }
 
 #[tokio::test]
