@@ -69,6 +69,7 @@ where
     type Future = R;
 }
 
+#[diagnostic::do_not_recommend]
 impl<M, F> Persistable for HandlerFn<M, F> {
     fn schema() -> Schema {
         Schema::new(Vec::new())
