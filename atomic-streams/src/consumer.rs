@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
 use crate::id::EntryId;
 use crate::persist::{Schema, Snapshot, StateError};
-use crate::protocol::{Attaching, SessionEnd, Transient};
+use crate::protocol::{Attaching, SessionEnd, Token, Transient};
 use crate::random;
 use crate::store::Store;
 
@@ -51,6 +51,8 @@ pub(crate) struct Worker<H> {
     examined: bool,
     /// The record may still name this consumer as its owner.
     holds_lease: bool,
+    /// The token of the last session.
+    token: Option<Token>,
     clock: Instant,
     /// Tells `spawn` how the first attach went.
     ready: Option<oneshot::Sender<Result<(), Error>>>,
@@ -94,6 +96,7 @@ impl<H: Handler> Worker<H> {
             setbacks: 0,
             examined: false,
             holds_lease: false,
+            token: None,
             clock: Instant::now(),
             ready: Some(ready),
         };

@@ -47,11 +47,8 @@ async fn a_stream_replaced_by_one_with_lower_ids_ends_the_consumer_and_refuses_t
     let error = ended(&consumer).await;
     assert_eq!(error.kind(), ErrorKind::StreamReplaced);
     assert!(error.to_string().contains("on_stream_replaced"), "{error}");
-    // The next one finds it when the lease of the first is over.
-    let next = match bench.consumer().spawn().await {
-        Ok(next) => ended(&next).await,
-        Err(error) => error,
-    };
+    // The next one need not wait for the lease of the first.
+    let next = bench.consumer().lease(LONG_LEASE).spawn().await.unwrap_err();
     assert_eq!(next.kind(), ErrorKind::StreamReplaced);
     bench.books().await.assert_are_of(&(0..20).collect::<Vec<_>>());
 }
@@ -132,6 +129,8 @@ async fn an_output_of_another_type_ends_the_consumer_with_nothing_of_the_message
     assert!(error.to_string().contains("`copies`"), "{error}");
     bench.books().await.assert_are_of(&[]);
     assert!(!bench.redis.exists::<_, bool>(OUTPUT).await.unwrap());
+    // Who starts next need not wait for the lease of one that has given up.
+    assert_eq!(bench.redis.hget::<_, _, String>(RECORD, "@lease").await.unwrap(), "0");
 }
 
 #[tokio::test]

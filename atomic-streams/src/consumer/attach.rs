@@ -126,7 +126,13 @@ impl<H: Handler> Worker<H> {
                 self.attaching.accept_schema(stored);
                 Attempt::Again
             }
-            AttachNext::Stop(stop) => return Err(ending::stop(stop).into()),
+            AttachNext::Stop(stop) => {
+                if let (true, Some(token)) = (held, &self.token) {
+                    // The record may still name this consumer: nobody should have to wait for its lease.
+                    let _ = open.send(token.as_str(), &[Step::Release]).await;
+                }
+                return Err(ending::stop(stop).into());
+            }
         };
         *link = Some(open);
         Ok(attempt)
@@ -201,6 +207,7 @@ impl<H: Handler> Worker<H> {
                 return Err(trouble);
             }
         };
+        self.token = Some(owned.head.token.clone());
         let reader = self.store.connect(&self.settings.subscription).await?;
         self.shared.set_position(owned.position);
         Ok(Session { owned, committer: link, reader, opening, sequencer })

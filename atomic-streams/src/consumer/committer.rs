@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use super::in_flight::InFlight;
 use super::reader::Progress;
-use super::{Settings, Shared};
+use super::{Settings, Shared, ending};
 use crate::protocol::{Commit, Failure, Operation, Outcome, Owned, Permanent, Reconciler, SessionEnd, Step};
 use crate::store::{Link, StoreError};
 
@@ -41,7 +41,13 @@ impl Committer {
     pub async fn run(mut self) -> Settled {
         match self.settle_all().await {
             Ok(()) => Settled::Released,
-            Err(end) => Settled::Lost(end),
+            Err(end) => {
+                if ending::is_final(&end) {
+                    // Nobody should have to wait for the lease of an owner that has given up.
+                    let _ = self.link.send(self.owned.head.token.as_str(), &[Step::Release]).await;
+                }
+                Settled::Lost(end)
+            }
         }
     }
 

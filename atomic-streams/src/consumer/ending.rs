@@ -53,6 +53,11 @@ pub(super) fn next(end: SessionEnd) -> Result<Reattach, Error> {
     }
 }
 
+/// Whether the consumer ends with it.
+pub(super) fn is_final(end: &SessionEnd) -> bool {
+    next(end.clone()).is_err()
+}
+
 /// An error reply that only a person can mend.
 pub(super) fn permanent(what: Permanent, words: &str) -> Error {
     match what {

@@ -13,7 +13,7 @@ use super::committer::{Committer, Settled};
 use super::hold::{Held, guard};
 use super::in_flight::InFlight;
 use super::reader::{self, Batch, Progress};
-use super::{Settings, Status, Worker};
+use super::{Settings, Status, Worker, ending};
 use crate::entry::{self, Entry};
 use crate::handler::{Handler, HandlerError, HandlerResult, Retry};
 use crate::persist::Changed;
@@ -112,7 +112,13 @@ impl<H: Handler> Worker<H> {
         // Dropping the staging end lets the committer send what is left, and then release.
         drop(handling.commits);
         match halt {
-            Halt::Reader(end) => End::Lost(end),
+            Halt::Reader(end) => {
+                if ending::is_final(&end) {
+                    // What is staged is still good, and the lease is of no more use.
+                    let _ = (&mut committer).await;
+                }
+                End::Lost(end)
+            }
             Halt::Damaged(words) => {
                 End::Lost(SessionEnd::Failed { failure: Failure::Transient(Transient::Other), words })
             }
@@ -123,7 +129,7 @@ impl<H: Handler> Worker<H> {
                         warn!(
                             stream = self.stream(),
                             group = self.group(),
-                            reason = super::ending::reason(&end),
+                            reason = ending::reason(&end),
                             "the last commits are not confirmed"
                         );
                         return End::Shutdown { released: false };
