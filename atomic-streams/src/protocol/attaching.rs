@@ -105,6 +105,10 @@ impl Attaching {
                 if owned.created && self.start == Start::End {
                     self.start = Start::After(owned.position);
                 }
+                if owned.created {
+                    // A record that is made anew is not the one whose schema was accepted.
+                    self.accepted_schema.clone_from(&self.own_schema);
+                }
                 AttachNext::Own(owned)
             }
             AttachReply::Standby { owner, left_ms, lease } => {
@@ -234,5 +238,9 @@ mod tests {
         attaching.accept_schema("old".into());
         let request = attaching.request(Duration::ZERO);
         assert_eq!((request.accepted_schema.as_str(), request.new_schema.as_str()), ("old", "own"));
+        attaching.reply(Duration::ZERO, owned(false));
+        assert_eq!(attaching.accepted_schema(), "old");
+        attaching.reply(Duration::ZERO, owned(true));
+        assert_eq!(attaching.accepted_schema(), "own", "the new record has nothing of the old one");
     }
 }
