@@ -7,6 +7,9 @@ use crate::staged::Staged;
 
 use super::messages::{Commit, Operation, Owned, Proof};
 
+/// How many outputs are remembered as checked; a check again costs less than names without bound.
+const MAX_CHECKED: usize = 4_096;
+
 /// The staging end of a session: knows what the last commit was, and makes the one that follows.
 #[derive(Clone, Debug)]
 pub struct Sequencer {
@@ -15,7 +18,7 @@ pub struct Sequencer {
     processed: u64,
     /// The read in hand has not been proved yet.
     proof: Option<Proof>,
-    /// Outputs that a commit of this session has checked.
+    /// Outputs that a commit of this session has checked, or the latest of them.
     checked: HashSet<String>,
 }
 
@@ -83,6 +86,9 @@ impl Sequencer {
         for publish in staged.publishes {
             let check = !self.checked.contains(&publish.stream);
             if check {
+                if self.checked.len() == MAX_CHECKED {
+                    self.checked.clear();
+                }
                 self.checked.insert(publish.stream.clone());
             }
             operations.push(Operation::Publish { stream: publish.stream, fields: publish.fields, check });
@@ -161,6 +167,16 @@ mod tests {
         };
         assert_eq!(checks(sequencer.entry(EntryId::new(4, 0), Vec::new(), staged.clone())), [true, false, true]);
         assert_eq!(checks(sequencer.entry(EntryId::new(5, 0), Vec::new(), staged)), [false, false, false]);
+    }
+
+    #[test]
+    fn outputs_without_end_take_no_memory_without_end() {
+        let mut sequencer = sequencer();
+        for n in 0..=2 * MAX_CHECKED {
+            let staged = Staged { publishes: vec![publish(&n.to_string())], trims: Vec::new() };
+            sequencer.entry(EntryId::new(n as u64 + 4, 0), Vec::new(), staged);
+        }
+        assert!(sequencer.checked.len() <= MAX_CHECKED);
     }
 
     #[test]
