@@ -96,7 +96,7 @@ if replaced and length > 0 then
   if may:find('r', 1, true) then position, base, replaced = '0-0', added - length - processed, false
   elseif may:find('s', 1, true) then base = added - processed
   else return {'BEHIND', last, position, length} end
-end
+elseif replaced then base = added - processed end -- nothing is left to read of what an empty stream has counted
 
 if type(base) == 'number' then base = string.format('%.0f', base) end
 

@@ -39,7 +39,7 @@ end
 if length > 0 and before(last, position) then return {'BEHIND', last, position, length} end
 
 local vanished = 0
-if last == position then
+if last == position or (length == 0 and before(last, position)) then -- nothing is left to read
   local settled = added - processed
   if base and base ~= '' then vanished = settled - base end
   base = string.format('%.0f', settled)

@@ -82,6 +82,8 @@ async fn a_deleted_stream_goes_on_above_the_position(bench: Bench) {
     let owned = own(&bench, &request("a", 2)).await;
     assert_eq!((owned.position, owned.last_id, owned.length), (AHEAD, AHEAD, 0));
     assert_eq!(bench.add(STREAM, fields("z")).await, EntryId::new(AHEAD.ms, AHEAD.seq + 1));
+    let group = bench.group(STREAM, GROUP).await.unwrap();
+    assert_eq!((group.entries_read, group.lag), (Some(0), Some(1)), "the new stream counts from the beginning");
 }
 
 async fn an_emptied_stream_goes_on_above_the_position(bench: Bench) {
@@ -107,8 +109,10 @@ async fn a_renewal_makes_a_deleted_stream_go_on_above_the_position(bench: Bench)
     let StepReply::Renewed(renewed) = session.send(RENEW).await else { panic!() };
     assert_eq!((renewed.position, renewed.last_id, renewed.last_entry), (AHEAD, AHEAD, None));
     assert!(renewed.cursor_repaired && renewed.cursor_trouble.is_none(), "{renewed:?}");
+    assert_eq!((renewed.base, renewed.vanished), (Some(-2), -2), "the new stream counts from the beginning");
     assert_eq!(bench.group(STREAM, GROUP).await.unwrap().cursor, AHEAD);
     assert_eq!(bench.add(STREAM, fields("z")).await, EntryId::new(AHEAD.ms, AHEAD.seq + 1));
+    assert_eq!(bench.group(STREAM, GROUP).await.unwrap().lag, Some(1));
     // It is ours: the record may be lost now.
     bench.delete_record().await;
     assert_eq!(ask(&bench, &request("a", 2)).await, AttachReply::Lost { cursor: AHEAD });

@@ -177,6 +177,9 @@ fn decide(
         } else {
             return Ok(Err(AttachReply::Behind(Behind { last_id, position: plan.position, length })));
         }
+    } else if plan.replaced {
+        // Nothing is left to read of what an empty stream has counted.
+        plan.base = Some(added - processed);
     }
     Ok(Ok(plan))
 }

@@ -30,7 +30,8 @@ pub(super) fn renew(
         return Ok(StepReply::Behind(Behind { last_id, position, length: stream.length() }));
     }
     let mut vanished = 0;
-    if last_id == position {
+    // Nothing is left to read.
+    if last_id == position || (stream.length() == 0 && last_id < position) {
         let added = i64::try_from(stream.added).map_err(|_| ErrorReply::new("ERR too many entries"))?;
         let settled = added - processed;
         vanished = base.map_or(0, |base| settled - base);
