@@ -189,6 +189,9 @@ impl<H> ConsumerBuilder<H> {
     }
 
     /// A new subscription begins with the first entry behind this ID.
+    ///
+    /// The stream must have reached the ID, or be empty: later entries then get higher ones. One that holds only entries
+    /// with lower IDs passes for a stream that was replaced; see [`on_stream_replaced`](Self::on_stream_replaced).
     pub fn start_after(mut self, id: EntryId) -> Self {
         self.start = Start::After(id);
         self

@@ -61,6 +61,9 @@ impl ConsumerHandle {
     }
 
     /// What the consumer is doing, now and whenever it changes.
+    ///
+    /// Clone what [`borrow`](watch::Receiver::borrow) returns rather than hold it across an `await`: the consumer cannot
+    /// change its status meanwhile, and stands still.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
         self.shared.status()

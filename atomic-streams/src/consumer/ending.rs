@@ -132,6 +132,7 @@ pub(super) fn stop(stop: Stop) -> Error {
 fn behind_words(Behind { last_id, position, length }: Behind) -> String {
     format!(
         "the stream was replaced: this subscription is at position {position}, and the stream's last ID is {last_id}, with {length} entries. \
-         Say with `on_stream_replaced` whether to read them or to skip them"
+         Say with `on_stream_replaced` whether to read them or to skip them. \
+         (A new subscription is there because it was to begin there: name an ID that the stream has reached)"
     )
 }
