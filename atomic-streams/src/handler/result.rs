@@ -80,18 +80,44 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for HandlerError {
 
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.source)?;
+        let mut text = self.source.to_string();
         let mut cause = self.source.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            let words = error.to_string();
+            // Many errors say themselves what caused them.
+            if !text.ends_with(&words) {
+                text.push_str(": ");
+                text.push_str(&words);
+            }
             cause = error.source();
         }
-        Ok(())
+        f.write_str(&text)
     }
 }
 
 impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HandlerError").field("source", &self.source).field("retry", &self.retry).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Outer {
+        #[error("no price: {0}")]
+        Says(#[from] std::num::ParseIntError),
+        #[error("no price")]
+        KeepsToItself(#[source] std::num::ParseIntError),
+    }
+
+    #[test]
+    fn every_cause_is_shown_once() {
+        let inner = || "x".parse::<u8>().unwrap_err();
+        let shown = "no price: invalid digit found in string";
+        assert_eq!(HandlerError::from(Outer::Says(inner())).to_string(), shown);
+        assert_eq!(HandlerError::from(Outer::KeepsToItself(inner())).to_string(), shown);
     }
 }
