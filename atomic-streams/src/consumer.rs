@@ -105,7 +105,8 @@ impl<H: Handler> Worker<H> {
 
     /// Runs until shutdown or an error that only a person can mend.
     pub async fn run(mut self) -> Result<Report, Error> {
-        let result = self.run_sessions().await;
+        let result = hold::caught("the consumer", self.run_sessions()).await;
+        let result = result.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, panic)));
         let result =
             result.map_err(|error| error.of(self.settings.subscription.stream(), self.settings.subscription.group()));
         self.shared.set_status(Status::Stopped);

@@ -3,26 +3,39 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+
+use tracing::error;
 
 use crate::handler::{HandlerError, HandlerResult};
 
-/// Runs code of the user that is not async: `Serialize`, `Deserialize`, `Default`.
+/// Runs code of the user that is not async: `Serialize`, `Deserialize`, `Default`, `Display`, `Drop`.
 pub(super) fn guard<T>(what: &str, run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| format!("{what} panicked: {}", words(&*panic)))
+}
+
+/// Runs a whole task; should it panic all the same, that is an error too.
+pub(super) async fn caught<T>(what: &str, task: impl Future<Output = T>) -> Result<T, String> {
+    let mut task = pin!(task);
+    std::future::poll_fn(|context| match guard(what, || task.as_mut().poll(context)) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
 }
 
 /// A call of a handler whose panics are errors.
 ///
 /// After a panic the persisted fields are rolled back, as after an error; that is what makes going on safe.
 pub(super) struct Held<F> {
-    call: F,
+    /// There until it is dropped.
+    call: Option<F>,
 }
 
 impl<F: Future<Output = HandlerResult> + Unpin> Held<F> {
     pub fn new(call: F) -> Self {
-        Self { call }
+        Self { call: Some(call) }
     }
 
     /// Polls once: most handlers are ready at once, and need no waiting machinery.
@@ -41,9 +54,20 @@ impl<F: Future<Output = HandlerResult> + Unpin> Future for Held<F> {
     type Output = HandlerResult;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<HandlerResult> {
-        match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.call).poll(context))) {
+        let Some(call) = &mut self.call else { return Poll::Pending };
+        match guard("the handler", || Pin::new(call).poll(context)) {
             Ok(poll) => poll,
-            Err(panic) => Poll::Ready(Err(HandlerError::from(format!("the handler panicked: {}", words(&*panic))))),
+            Err(panic) => Poll::Ready(Err(HandlerError::from(panic))),
+        }
+    }
+}
+
+/// A call that is given up drops what it holds, and that is code of the user too.
+impl<F> Drop for Held<F> {
+    fn drop(&mut self) {
+        let call = self.call.take();
+        if let Err(panic) = guard("dropping what the handler held", || drop(call)) {
+            error!(panic, "a handler was given up");
         }
     }
 }
@@ -53,5 +77,38 @@ fn words(panic: &(dyn Any + Send)) -> &str {
         (Some(text), _) => text,
         (_, Some(text)) => text,
         _ => "without a message",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_may_panic() {
+        let mut call = Held::new(Box::pin(async {
+            let _bomb = Bomb;
+            std::future::pending().await
+        }));
+        assert!(call.now().await.is_none());
+        drop(call);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_ends_with_words() {
+        assert_eq!(caught("it", async { 7 }).await, Ok(7));
+        let panics = async {
+            tokio::task::yield_now().await;
+            panic!("somehow");
+        };
+        assert_eq!(caught::<()>("it", panics).await, Err("it panicked: somehow".to_owned()));
     }
 }

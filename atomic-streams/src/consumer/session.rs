@@ -245,10 +245,10 @@ impl<H: Handler> Worker<H> {
                 Ok(Ok(())) => Err(error),
                 // What the fields hold now is nobody's state: attach again, which restores all of them.
                 Ok(Err(damage)) => {
-                    return Err(Halt::Damaged(format!("{error}; and its fields cannot be put back: {damage}")));
+                    return Err(Halt::Damaged(format!("{}; and its fields cannot be put back: {damage}", shown(&error))));
                 }
                 Err(panic) => {
-                    return Err(Halt::Damaged(format!("{error}; and its fields cannot be put back: {panic}")));
+                    return Err(Halt::Damaged(format!("{}; and its fields cannot be put back: {panic}", shown(&error))));
                 }
             },
         })
@@ -268,7 +268,7 @@ impl<H: Handler> Worker<H> {
             Retry::After(pause) => pause,
             Retry::Never => backoff.longest,
         };
-        let error = error.to_string();
+        let error = shown(error);
         warn!(stream = self.stream(), group = self.group(), entry = %entry.id, attempt, error, ?pause, "an entry cannot be handled; it is tried again");
         handling.retrying = true;
         self.shared.set_status(Status::Retrying { entry: entry.id, attempt, error, pause });
@@ -329,6 +329,11 @@ impl Handling {
             }
         }
     }
+}
+
+/// What the handler said; the words are code of the user too.
+fn shown(error: &HandlerError) -> String {
+    guard("an error of the handler, when it was shown,", || error.to_string()).unwrap_or_else(|panic| panic)
 }
 
 /// The end of a span that the user chose, who may have meant for ever: decades are as good and can be reckoned with.
