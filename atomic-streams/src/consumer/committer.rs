@@ -134,8 +134,7 @@ impl Committer {
             self.shared.count_committed(entries, published);
         }
         self.shared.set_position(reconciler.position());
-        let left = self.in_flight.leave(count, bytes);
-        self.shared.set_in_flight(left);
+        self.in_flight.leave(count, bytes);
         end.map_or(Ok(renew_now), Err)
     }
 

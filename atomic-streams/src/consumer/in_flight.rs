@@ -52,16 +52,19 @@ impl InFlight {
         state.bytes += bytes;
     }
 
-    /// How many commits are left.
-    pub fn leave(&self, commits: usize, bytes: usize) -> usize {
-        let left = {
+    pub fn leave(&self, commits: usize, bytes: usize) {
+        {
             let mut state = self.lock();
             state.commits = state.commits.saturating_sub(commits);
             state.bytes = state.bytes.saturating_sub(bytes);
-            state.commits
-        };
+        }
         self.left.notify_one();
-        left
+    }
+
+    /// How many commits there are now; none behind a closed end.
+    pub fn commits(&self) -> usize {
+        let state = self.lock();
+        if state.closed { 0 } else { state.commits }
     }
 
     pub fn close(&self) {
@@ -105,7 +108,9 @@ mod tests {
     async fn nobody_waits_for_a_closed_end() {
         let in_flight = InFlight::new(1, 1);
         in_flight.enter(1);
+        assert_eq!(in_flight.commits(), 1);
         in_flight.close();
+        assert_eq!(in_flight.commits(), 0);
         assert_eq!(in_flight.room().await, Err(Closed));
     }
 }

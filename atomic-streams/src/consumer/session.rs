@@ -75,6 +75,7 @@ impl<H: Handler> Worker<H> {
         let Session { owned, committer, reader, opening, sequencer } = session;
         let settings = &self.settings;
         let in_flight = Arc::new(InFlight::new(settings.max_in_flight, Settings::MAX_IN_FLIGHT_BYTES));
+        self.shared.set_in_flight(Arc::clone(&in_flight));
         let progress = Arc::new(Progress::default());
         let (commits, staged) = mpsc::unbounded_channel();
         let (batch_sender, batches) = mpsc::channel(1);

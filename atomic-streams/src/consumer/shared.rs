@@ -1,12 +1,12 @@
 //! What the outside sees of a running consumer.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::in_flight::InFlight;
 use crate::id::EntryId;
 
 /// What a consumer is doing.
@@ -46,7 +46,8 @@ pub enum Status {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Entries whose effects are committed.
+    /// Entries whose effects are committed, as far as the server's replies have come: a commit whose reply was lost is not
+    /// counted, though the position shows it.
     pub processed: u64,
     /// Entries published by those commits.
     pub published: u64,
@@ -66,7 +67,7 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Entries whose effects were committed since it was spawned.
+    /// Entries whose effects were committed since it was spawned; see [`Stats::processed`].
     pub processed: u64,
     /// The last entry whose effects are committed; `None` if it never attached.
     pub position: Option<EntryId>,
@@ -82,7 +83,8 @@ pub(crate) struct Shared {
     published: AtomicU64,
     failed: AtomicU64,
     recoveries: AtomicU64,
-    in_flight: AtomicU64,
+    /// That of the session that began last.
+    in_flight: Mutex<Option<Arc<InFlight>>>,
     vanished: AtomicU64,
     position: Mutex<Option<EntryId>>,
     /// The present session has been confirmed by a reply.
@@ -97,7 +99,7 @@ impl Shared {
             published: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             recoveries: AtomicU64::new(0),
-            in_flight: AtomicU64::new(0),
+            in_flight: Mutex::new(None),
             vanished: AtomicU64::new(0),
             position: Mutex::new(None),
             progress: AtomicBool::new(false),
@@ -122,7 +124,7 @@ impl Shared {
             published: self.published.load(Relaxed),
             failed: self.failed.load(Relaxed),
             recoveries: self.recoveries.load(Relaxed),
-            in_flight: self.in_flight.load(Relaxed),
+            in_flight: self.in_flight().as_ref().map_or(0, |in_flight| in_flight.commits() as u64),
             position: *self.position.lock().unwrap_or_else(PoisonError::into_inner),
             vanished: self.vanished.load(Relaxed),
         }
@@ -155,8 +157,12 @@ impl Shared {
         self.vanished.fetch_add(entries, Relaxed);
     }
 
-    pub fn set_in_flight(&self, commits: usize) {
-        self.in_flight.store(commits as u64, Relaxed);
+    pub(super) fn set_in_flight(&self, in_flight: Arc<InFlight>) {
+        *self.in_flight() = Some(in_flight);
+    }
+
+    fn in_flight(&self) -> MutexGuard<'_, Option<Arc<InFlight>>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn mark_progress(&self) {
