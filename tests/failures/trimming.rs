@@ -94,7 +94,7 @@ async fn a_whole_read_that_is_trimmed_before_its_first_commit_is_read_again() {
     let mut bench = Bench::start().await;
     let consumer = bench.consumer().lease(LONG_LEASE).spawn().await.unwrap();
     let hold = bench.proxy.hold_requests_containing(OUTPUT.as_bytes());
-    // All of it lies there before the reader looks again, so that its first read takes 16.
+    // All of it lies there before the reader looks again, and its first read takes less than 30.
     let mut pipe = redis::pipe();
     pipe.atomic();
     for n in 0..40 {

@@ -13,8 +13,9 @@ use crate::store::{Link, StoreError};
 /// Entries that one read takes at most.
 const MAX_COUNT: usize = 256;
 
-/// Entries that the first read takes, before their size is known.
-const FIRST_COUNT: usize = 16;
+/// Entries that the first read takes, before their size is known. One: whatever the line takes for it in the time that a
+/// read has, every session gets on.
+const FIRST_COUNT: usize = 1;
 
 /// What one read brought.
 pub(super) struct Batch {
