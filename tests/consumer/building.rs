@@ -6,6 +6,8 @@ use std::time::Duration;
 use atomic_streams::{Consumer, ConsumerBuilder, Error, ErrorKind, Fields, NoHandler, Transaction, handler_fn};
 use support::Server;
 
+use crate::site::within;
+
 const URL: &str = "redis://127.0.0.1:6379";
 
 async fn refused(builder: ConsumerBuilder<NoHandler>) -> Error {
@@ -57,7 +59,8 @@ async fn the_shortest_and_the_longest_lease_work() {
     for lease in [Duration::from_millis(100), Duration::from_secs(3_600)] {
         let handler = handler_fn(async |_: Fields, _: &mut Transaction| Ok(()));
         let builder = Consumer::builder("orders", "tally").redis_url(server.url()).lease(lease).handler(handler);
-        assert!(builder.spawn().await.unwrap().shutdown().await.unwrap().released);
+        let consumer = builder.spawn().await.unwrap();
+        assert!(within(consumer.shutdown()).await.unwrap().released);
     }
 }
 
@@ -120,6 +123,6 @@ async fn the_right_password_and_a_client_work() {
         let handler = handler_fn(async |_: Fields, _: &mut Transaction| Ok(()));
         let consumer = builder.handler(handler).spawn().await.unwrap();
         assert!(!format!("{consumer:?}").contains("right-one"));
-        consumer.shutdown().await.unwrap();
+        within(consumer.shutdown()).await.unwrap();
     }
 }

@@ -19,7 +19,7 @@ async fn run_until_runs_until_its_future_resolves() {
     site.until_processed(3).await;
     assert!(!running.is_finished());
     stop.send(()).unwrap();
-    let report = running.await.unwrap().unwrap();
+    let report = within(running).await.unwrap().unwrap();
     assert_eq!((report.processed, report.released), (3, true));
     assert_eq!(site.record("@lease").await, "0");
 }
@@ -35,7 +35,7 @@ async fn run_until_lets_a_running_handler_finish() {
     drop(stop);
     call.cancelled().await;
     call.done();
-    assert_eq!(running.await.unwrap().unwrap().processed, 1);
+    assert_eq!(within(running).await.unwrap().unwrap().processed, 1);
 }
 
 #[tokio::test]
@@ -81,7 +81,8 @@ async fn shutting_a_consumer_down_does_not_cancel_the_applications_token() {
     let application = CancellationToken::new();
     let (handler, _calls) = puppet();
     let builder = site.consumer().cancellation_token(application.clone());
-    builder.handler(handler).spawn().await.unwrap().shutdown().await.unwrap();
+    let consumer = builder.handler(handler).spawn().await.unwrap();
+    within(consumer.shutdown()).await.unwrap();
     assert!(!application.is_cancelled());
 }
 

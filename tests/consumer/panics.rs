@@ -207,7 +207,8 @@ async fn a_handler_whose_own_values_cannot_be_stored_is_refused_at_spawn() {
 #[tokio::test]
 async fn stored_state_that_panics_when_it_is_decoded_ends_the_consumer_with_an_error() {
     let mut site = Site::start().await;
-    site.consumer().handler(gambler()).spawn().await.unwrap().shutdown().await.unwrap();
+    let consumer = site.consumer().handler(gambler()).spawn().await.unwrap();
+    within(consumer.shutdown()).await.unwrap();
     let () = site.redis.hset(RECORD, "number", rmp_serde::to_vec(&17).unwrap()).await.unwrap();
     let error = site.consumer().handler(gambler()).spawn().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StateDamaged);

@@ -27,7 +27,8 @@ pub(crate) use showing;
 
 /// Runs a build without entries: what its start writes is in the record.
 pub(crate) async fn start_once<H: Handler + 'static>(site: &Site, handler: H) {
-    site.consumer().handler(handler).spawn().await.unwrap().shutdown().await.unwrap();
+    let consumer = site.consumer().handler(handler).spawn().await.unwrap();
+    within(consumer.shutdown()).await.unwrap();
 }
 
 /// Runs a build for one entry; returns what it held then.
