@@ -246,10 +246,16 @@ impl<H: Handler> Worker<H> {
                 Ok(Ok(())) => Err(error),
                 // What the fields hold now is nobody's state: attach again, which restores all of them.
                 Ok(Err(damage)) => {
-                    return Err(Halt::Damaged(format!("{}; and its fields cannot be put back: {damage}", shown(&error))));
+                    return Err(Halt::Damaged(format!(
+                        "{}; and its fields cannot be put back: {damage}",
+                        shown(&error)
+                    )));
                 }
                 Err(panic) => {
-                    return Err(Halt::Damaged(format!("{}; and its fields cannot be put back: {panic}", shown(&error))));
+                    return Err(Halt::Damaged(format!(
+                        "{}; and its fields cannot be put back: {panic}",
+                        shown(&error)
+                    )));
                 }
             },
         })
