@@ -94,7 +94,7 @@ end
 local replaced = before(last, position)
 if replaced and length > 0 then
   if may:find('r', 1, true) then position, base, replaced = '0-0', added - length - processed, false
-  elseif may:find('s', 1, true) then base = added - processed
+  elseif may:find('s', 1, true) then position, base, replaced = last, added - processed, false
   else return {'BEHIND', last, position, length} end
 elseif replaced then base = added - processed end -- nothing is left to read of what an empty stream has counted
 

@@ -168,7 +168,8 @@ impl<H> ConsumerBuilder<H> {
     ///
     /// When a process dies, a standby takes over after this time; after a shutdown it takes over at once. Every other time
     /// follows from it: it is renewed every third of it, and a reply that takes longer (or longer than a second) ends the
-    /// session. It decides only when somebody tries to take over: however it is set, nothing is applied twice.
+    /// session. It decides only when somebody tries to take over: however it is set, nothing is applied twice. Give every
+    /// process of a group the same one: a standby with a shorter lease takes over from a healthy owner with a longer one.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
@@ -271,6 +272,9 @@ impl<H> ConsumerBuilder<H> {
                 Timing::MIN_LEASE,
                 Timing::MAX_LEASE
             ));
+        }
+        if self.owner.as_deref().is_some_and(str::is_empty) {
+            return invalid("an empty owner name says nothing: choose another, or leave it to the library".to_owned());
         }
         if self.max_in_flight == 0 {
             return invalid("max_in_flight(0) would never commit: choose 1 or more".to_owned());

@@ -63,8 +63,8 @@ impl Transaction {
 
     /// Asks that the output `stream` is cut to `trim` after this transaction's publishes.
     ///
-    /// The output need not be one that this transaction publishes to. The last call for a stream counts. A trim that the
-    /// server refuses is logged; it does not undo the commit.
+    /// The output need not be one that this transaction publishes to. The last call for a stream counts. Without the right to
+    /// trim, the commit is refused as a whole; a trim that fails otherwise is logged and does not undo the commit.
     ///
     /// # Errors
     /// `stream` is no name for a key.

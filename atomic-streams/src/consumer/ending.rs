@@ -75,6 +75,10 @@ pub(super) fn permanent(what: Permanent, words: &str) -> Error {
                 "stream and outputs lie in different cluster slots; give their names one hash tag, such as `{{app}}:sales`: {words}"
             ),
         ),
+        Permanent::NoSuchDatabase => Error::new(
+            ErrorKind::InvalidConfig,
+            format!("the server has no database of this number; correct the address: {words}"),
+        ),
         Permanent::ServerTooOld => Error::new(
             ErrorKind::UnsupportedServer,
             format!("the server does not know the scripts of this library; Redis 7.0 or Valkey is needed: {words}"),

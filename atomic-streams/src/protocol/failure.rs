@@ -39,6 +39,7 @@ pub enum Permanent {
     WrongType,
     CrossSlot,
     ServerTooOld,
+    NoSuchDatabase,
 }
 
 impl Failure {
@@ -69,6 +70,7 @@ impl Failure {
             _ if has("Error compiling script") || has("unknown command") || has("Unknown Redis command") => {
                 return Self::Permanent(Permanent::ServerTooOld);
             }
+            _ if has("DB index is out of range") => return Self::Permanent(Permanent::NoSuchDatabase),
             _ if has("max number of clients") => Transient::TooManyClients,
             _ => Transient::Other,
         };
@@ -110,6 +112,7 @@ mod tests {
             ("NOSCRIPT", "No matching script.", Later(Transient::ScriptsFlushed)),
             ("ERR", "max number of clients reached", Later(Transient::TooManyClients)),
             ("ERR", "something new", Later(Transient::Other)),
+            ("ERR", "DB index is out of range", Never(Permanent::NoSuchDatabase)),
             ("WRONGPASS", "invalid username-password pair", Never(Permanent::Denied)),
             (
                 "ERR",

@@ -173,7 +173,7 @@ fn decide(
         if may.read_replaced {
             plan = Plan { position: EntryId::MIN, base: Some(gone - processed), replaced: false };
         } else if may.skip_replaced {
-            plan.base = Some(added - processed);
+            plan = Plan { position: last_id, base: Some(added - processed), replaced: false };
         } else {
             return Ok(Err(AttachReply::Behind(Behind { last_id, position: plan.position, length })));
         }
