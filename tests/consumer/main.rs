@@ -23,3 +23,4 @@ mod site;
 mod start;
 mod state;
 mod status;
+mod without_end;
