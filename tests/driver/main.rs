@@ -161,3 +161,30 @@ async fn the_first_owner_commits_nothing_once_there_is_a_second() {
     bank.deposit(3).await;
     bank.holds(&[1, 3, 6]);
 }
+
+const HOUR_MS: i64 = 3_600_000;
+
+#[tokio::test]
+async fn a_server_clock_set_back_costs_time_and_nothing_else() {
+    let mut bank = Bank::open().await;
+    bank.deposit(1).await;
+    // By this clock the dead owner's lease lasts for another hour; the successor's own clock says otherwise.
+    bank.driver.store().set_clock_offset(-HOUR_MS);
+    bank.driver.crash_and_restart().await.unwrap();
+    assert!(matches!(bank.driver.status(), Status::Standby { .. }));
+    bank.deposit(2).await;
+    bank.holds(&[1, 3]);
+}
+
+#[tokio::test]
+async fn a_server_clock_set_forward_lets_another_take_over_and_nothing_else() {
+    let mut bank = Bank::open().await;
+    bank.deposit(1).await;
+    bank.driver.store().set_clock_offset(HOUR_MS);
+    bank.driver.second_owner().await.unwrap();
+    bank.deposit(2).await;
+    bank.driver.store().set_clock_offset(2 * HOUR_MS);
+    bank.driver.crash_and_restart().await.unwrap();
+    bank.deposit(3).await;
+    bank.holds(&[1, 3, 6]);
+}
