@@ -33,7 +33,7 @@ pub async fn example_server() -> Option<ExampleServer> {
         return None;
     };
     let name = binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    match Server::builder().binary(binary).try_start().await {
+    match Server::builder().binary(binary).append_only("everysec").try_start().await {
         Ok(server) => {
             eprintln!("started {name} on port {} for this example (set REDIS_URL to use your own)", server.port());
             Some(ExampleServer { url: server.url().to_owned(), _started: Some(server) })
