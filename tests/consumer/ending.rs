@@ -44,7 +44,8 @@ async fn run_until_returns_the_error_that_ends_the_consumer() {
     let () = site.redis.set("out", "no stream").await.unwrap();
     site.add_numbers(1).await;
     let handler = handler_fn(async |fields: Fields, tx: &mut Transaction| Ok(tx.publish("out", &fields)?));
-    let error = site.consumer().handler(handler).run_until(std::future::pending::<()>()).await.unwrap_err();
+    let running = site.consumer().handler(handler).run_until(std::future::pending::<()>());
+    let error = within(running).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongType);
 }
 
@@ -117,16 +118,15 @@ async fn dropping_the_future_of_spawn_shuts_the_consumer_down() {
     let proxy = Proxy::start(site.server.addr()).await;
     // The attach has not reached the server when the future is dropped.
     let attach = proxy.hold_requests_containing(b"the-owner");
-    let (handler, mut calls) = puppet();
+    let (handler, calls) = puppet();
     let builder = site.consumer().redis_url(proxy.url()).owner_name("the-owner");
     let spawning = tokio::spawn(builder.handler(handler).spawn());
     attach.wait_until_held().await;
     spawning.abort();
     assert!(spawning.await.unwrap_err().is_cancelled());
+    calls.end().await;
     proxy.cut_all();
-    drop(attach);
-    eventually("its connections are closed", async || proxy.open() == 0).await;
-    assert!(calls.waiting().is_none());
+    attach.release();
 
     let (handler, mut calls) = puppet();
     let other = site.consumer().handler(handler).spawn().await.unwrap();

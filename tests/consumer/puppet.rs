@@ -44,6 +44,12 @@ impl Calls {
         call.expect("the handler was not called within 20 s").expect("the handler is gone")
     }
 
+    /// Waits until the consumer has dropped its handler.
+    pub(crate) async fn end(mut self) {
+        let call = timeout(LIMIT, self.0.recv()).await.expect("the handler was not dropped within 20 s");
+        assert!(call.is_none(), "the handler was called");
+    }
+
     /// A call that has come already.
     pub(crate) fn waiting(&mut self) -> Option<Call> {
         self.0.try_recv().ok()

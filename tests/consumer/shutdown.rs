@@ -153,7 +153,8 @@ async fn a_shutdown_that_crosses_the_attach_does_not_claim_that_the_lease_was_re
     attach.wait_until_held().await;
     assert_ne!(site.record("@lease").await, "0", "the server has given the lease");
     token.cancel();
-    let report = spawned.await.unwrap().unwrap().wait().await.unwrap();
+    let consumer = within(spawned).await.unwrap().unwrap();
+    let report = within(consumer.wait()).await.unwrap();
     assert_eq!((report.processed, report.position), (0, None));
     assert_eq!(report.released, site.record("@lease").await == "0");
 }
