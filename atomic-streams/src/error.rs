@@ -28,7 +28,7 @@ pub enum ErrorKind {
     Denied,
     /// A key that should be a stream or the record holds something else: rename or remove it.
     WrongType,
-    /// The stored state was written with other fields: the text says which, and how to bring it over.
+    /// The stored state was written with other fields, or its migration failed: the text says which, and what to do.
     SchemaMismatch,
     /// The stored state cannot be decoded.
     StateDamaged,

@@ -80,9 +80,6 @@ impl Transaction {
 
     fn stage(&mut self, stream: String, fields: Fields) -> Result<(), PublishError> {
         check_stream(&stream)?;
-        if fields.is_empty() {
-            return Err(PublishError::NoFields { stream: shown(&stream) });
-        }
         if fields.len() > MAX_PUBLISH_FIELDS {
             return Err(PublishError::TooManyFields { stream: shown(&stream), fields: fields.len() });
         }
@@ -110,12 +107,6 @@ pub enum PublishError {
         stream: String,
         /// What was wrong.
         source: EncodeError,
-    },
-    /// A stream entry needs at least one field.
-    #[error("cannot publish to `{stream}`: a stream entry needs at least one field")]
-    NoFields {
-        /// The output stream.
-        stream: String,
     },
     /// One script can add an entry of so many fields and no more.
     #[error(

@@ -152,7 +152,7 @@ async fn a_migration_that_fails_ends_the_consumer_and_harms_nothing() {
     let mut site = Site::start().await;
     start_once(&site, euros()).await;
     let error = refused(&site, Refusing { cents: 0 }).await;
-    assert_eq!(error.kind(), ErrorKind::StateDamaged);
+    assert_eq!(error.kind(), ErrorKind::SchemaMismatch);
     assert!(error.to_string().contains("the migration from version 1 failed: no rate for this currency"), "{error}");
     is_unharmed(&mut site).await;
 }
@@ -162,7 +162,7 @@ async fn a_migration_that_panics_ends_the_consumer_and_harms_nothing() {
     let mut site = Site::start().await;
     start_once(&site, euros()).await;
     let error = refused(&site, Panicking { cents: 0 }).await;
-    assert_eq!(error.kind(), ErrorKind::StateDamaged);
+    assert_eq!(error.kind(), ErrorKind::SchemaMismatch);
     assert!(error.to_string().contains("the migration panicked: nobody thought of version 1"), "{error}");
     is_unharmed(&mut site).await;
 }

@@ -228,7 +228,7 @@ impl<H: Handler> Worker<H> {
         let version = stored.version;
         let values = guard("the migration", || plan.apply(&self.schema, version, values))
             .unwrap_or_else(|panic| Err(StateError::new(panic)))
-            .map_err(damaged)?;
+            .map_err(unmigrated)?;
         guard("restoring the state", || self.snapshot.restore(&mut self.handler, &values, &self.initial))
             .unwrap_or_else(|panic| Err(StateError::new(panic)))
             .map_err(damaged)?;
@@ -255,6 +255,13 @@ fn damaged(error: StateError) -> Error {
         ),
     )
     .with_source(error)
+}
+
+fn unmigrated(error: StateError) -> Error {
+    let words = format!(
+        "the stored state could not be brought to this version and is as it was: {error}. Correct the migration"
+    );
+    Error::new(ErrorKind::SchemaMismatch, words).with_source(error)
 }
 
 fn mismatch(changes: &[SchemaChange]) -> Error {
