@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
-use atomic_streams::{Persistable, Schema, StateError, StateFields};
+use atomic_streams::persist::Schema;
+use atomic_streams::{Persistable, StateError, StateFields};
 use serde::{Deserialize, Serialize};
 
 /// Names and types of the persisted fields.

@@ -1,4 +1,4 @@
-//! Stream entries: an ID and the fields that were added under it.
+//! Stream entries: an ID and the fields that were added under it; and typed messages to and from those.
 
 mod decode;
 mod encode;

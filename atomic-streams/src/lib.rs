@@ -76,13 +76,13 @@
 
 mod builder;
 mod consumer;
-mod entry;
+pub mod entry;
 mod error;
 mod handle;
-mod handler;
+pub mod handler;
 mod id;
 mod name;
-mod persist;
+pub mod persist;
 mod producer;
 #[cfg_attr(feature = "internals", allow(missing_docs, reason = "shown to this repository's tests alone"))]
 mod protocol;
@@ -93,7 +93,7 @@ mod staged;
 #[cfg_attr(feature = "internals", allow(missing_docs, reason = "shown to this repository's tests alone"))]
 mod store;
 mod test_driver;
-mod transaction;
+pub mod transaction;
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -106,18 +106,18 @@ pub use async_trait::async_trait;
 pub use atomic_streams_derive::Persistable;
 pub use builder::{Consumer, ConsumerBuilder, NoHandler, RecordLost, StreamReplaced};
 pub use consumer::{Report, Stats, Status};
-pub use entry::{DecodeError, EncodeError, Entry, Fields, MAX_PUBLISH_FIELDS};
+pub use entry::{Entry, Fields};
 pub use error::{Error, ErrorKind};
 pub use handle::ConsumerHandle;
-pub use handler::{AsyncHandlerFn, Handler, HandlerError, HandlerFn, HandlerResult, Retry, handler_fn};
+pub use handler::{Handler, HandlerError, HandlerResult, Retry, handler_fn};
 pub use id::{EntryId, InvalidEntryId};
-pub use persist::{Field, MAX_DEPTH, MAX_FIELD_BYTES, Persistable, Schema, SchemaChange, StateError, StateFields};
+pub use persist::{Persistable, StateError, StateFields};
 pub use producer::Producer;
 pub use redis;
 pub use staged::Trim;
 pub use store::memory::{GroupInfo, MemoryStore, StreamInfo};
 pub use test_driver::{Sent, TestDriver};
-pub use transaction::{MAX_PUBLISHES, MAX_TRANSACTION_BYTES, Message, PublishError, Transaction};
+pub use transaction::{Message, PublishError, Transaction};
 
 /// The README's code blocks are tests.
 #[cfg(doctest)]

@@ -7,7 +7,7 @@ mod snapshot;
 
 pub use migrate::StateFields;
 pub use msgpack::{MAX_DEPTH, MAX_FIELD_BYTES, StateError};
-pub use msgpack::{decode_value, encode_value};
+pub(crate) use msgpack::{decode_value, encode_value};
 pub use schema::{Field, Schema, SchemaChange};
 pub(crate) use schema::{Plan, Stored};
 pub(crate) use snapshot::{Changed, Snapshot};

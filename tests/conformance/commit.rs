@@ -1,7 +1,8 @@
 //! Commits that are applied, and who may send them.
 
+use atomic_streams::entry::MAX_PUBLISH_FIELDS;
 use atomic_streams::internals::{Commit, Divergence, Failure, Operation, Permanent, Step, StepReply};
-use atomic_streams::{EntryId, Fields, MAX_PUBLISH_FIELDS, Trim};
+use atomic_streams::{EntryId, Fields, Trim};
 
 use crate::bench::Bench;
 use crate::kit::{

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use atomic_streams::{ErrorKind, Field, Fields, Handler, HandlerResult, Persistable, Schema, StateError, Transaction};
+use atomic_streams::persist::{Field, Schema};
+use atomic_streams::{ErrorKind, Fields, Handler, HandlerResult, Persistable, StateError, Transaction};
 
 use crate::showing::{refused, seen, showing, start_once};
 use crate::site::{Site, within};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use atomic_streams::entry::MAX_PUBLISH_FIELDS;
 use atomic_streams::{
-    EntryId, Fields, Handler, HandlerResult, MAX_PUBLISH_FIELDS, Persistable, PublishError, Transaction, Trim,
-    handler_fn,
+    EntryId, Fields, Handler, HandlerResult, Persistable, PublishError, Transaction, Trim, handler_fn,
 };
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};

@@ -32,7 +32,7 @@ impl StateError {
 }
 
 /// Appends `value` to `into` as MessagePack; structs are written with their field names, so that they may gain, lose and reorder fields.
-pub fn encode_value<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) -> Result<(), StateError> {
+pub(crate) fn encode_value<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) -> Result<(), StateError> {
     let start = into.len();
     let result = rmp_serde::encode::write_named(into, value)
         .map_err(|error| StateError::new(format!("cannot be encoded: {error}")));
@@ -51,7 +51,7 @@ pub fn encode_value<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) -> Res
 }
 
 /// Reads one value that fills `bytes`.
-pub fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
+pub(crate) fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
     if bytes.len() > MAX_FIELD_BYTES {
         return Err(StateError::new(format!(
             "the stored value has {} bytes and at most {MAX_FIELD_BYTES} are allowed",
