@@ -202,8 +202,12 @@ impl Log {
         Self { bytes, _guard: Box::new(subscriber.set_default()) }
     }
 
-    /// Whether a line holds all of these words.
-    pub fn has(&self, words: &[&str]) -> bool {
+    /// Waits until a line holds all of these words: what the server shows may come before the consumer hears of it.
+    pub async fn shows(&self, words: &[&str]) {
+        eventually("it is logged", async || self.has(words)).await;
+    }
+
+    fn has(&self, words: &[&str]) -> bool {
         let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&bytes).lines().any(|line| words.iter().all(|word| line.contains(word)))
     }

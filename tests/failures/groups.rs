@@ -36,7 +36,7 @@ async fn a_group_destroyed_while_idle_is_made_anew_at_the_position() {
     mirrored(&mut bench).await;
     bench.run(&format!("XGROUP DESTROY {STREAM} {GROUP}")).await;
     mirrored(&mut bench).await;
-    assert!(log.has(&["its cursor was put back"]));
+    log.shows(&["its cursor was put back"]).await;
     bench.add(20..40).await;
     bench.settled_exactly().await;
     mirrored(&mut bench).await;
