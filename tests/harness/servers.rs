@@ -47,6 +47,20 @@ async fn a_taken_port_is_an_error_when_the_test_insists_on_it() {
 }
 
 #[tokio::test]
+async fn a_server_begins_with_a_copy_of_anothers_data_as_it_was_at_the_call() {
+    let first = Server::builder().append_only("always").start().await;
+    let mut connection = first.connection().await;
+    let () = connection.set("key", 1).await.unwrap();
+    let second = Server::builder().append_only("always").data_from(first.data_dir());
+    let () = connection.set("key", 2).await.unwrap();
+    let second = second.start().await;
+    let mut copy = second.connection().await;
+    assert_eq!(copy.get::<_, i64>("key").await.unwrap(), 1);
+    let () = copy.set("key", 3).await.unwrap();
+    assert_eq!(connection.get::<_, i64>("key").await.unwrap(), 2);
+}
+
+#[tokio::test]
 async fn the_append_only_file_brings_data_back_after_a_kill() {
     let server = Server::builder().append_only("always").start().await;
     let (port, pid) = (server.port(), server.pid());

@@ -10,6 +10,7 @@ mod ready;
 mod version;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -95,6 +96,14 @@ impl Server {
         }
     }
 
+    /// The folder of its data files. It stays until the server is dropped.
+    pub fn data_dir(&self) -> &Path {
+        match &self.backend {
+            Backend::Local(local) => local.data_dir(),
+            _ => self.cannot("show its data folder"),
+        }
+    }
+
     /// SIGKILL: it ends at once, with whatever it had not written to its files lost. Its data folder stays.
     pub fn kill(&self) {
         match &self.backend {
@@ -119,6 +128,11 @@ impl Server {
         }
         self.signal(Signal::TERM, "be stopped");
         assert!(self.ends_within(Duration::from_secs(15)).await, "the server did not shut down:\n{}", self.log());
+    }
+
+    /// Waits until its process has ended by itself.
+    pub async fn ended(&self) {
+        assert!(self.ends_within(Duration::from_secs(20)).await, "the server goes on:\n{}", self.log());
     }
 
     async fn ends_within(&self, limit: Duration) -> bool {

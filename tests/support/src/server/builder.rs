@@ -1,9 +1,10 @@
 //! The configuration of a server.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::choice::Choice;
+use super::folder::Files;
 use super::local::Local;
 use super::ready::until_ready;
 use super::{Backend, Server};
@@ -16,6 +17,7 @@ pub struct ServerBuilder {
     password: Option<String>,
     primary: Option<Primary>,
     choice: Option<Choice>,
+    data: Files,
     #[cfg_attr(not(feature = "containers"), expect(dead_code, reason = "only a container has an image"))]
     image: Option<String>,
 }
@@ -38,6 +40,14 @@ impl ServerBuilder {
     /// [`Server::kill`].
     pub fn append_only(self, fsync: &str) -> Self {
         self.arg("--appendonly", "yes").arg("--appendfsync", fsync)
+    }
+
+    /// Begins with a copy of the files in another server's [data folder](Server::data_dir), as they are at this call.
+    /// That server must not be writing them: it has been killed, or has nothing to do.
+    pub fn data_from(mut self, folder: &Path) -> Self {
+        let read = Files::read(folder);
+        self.data = read.unwrap_or_else(|e| panic!("no data for the server from {}: {e}", folder.display()));
+        self
     }
 
     /// Makes it a replica. [`start`](Self::start) then waits for the link to `primary`.
@@ -93,9 +103,15 @@ impl ServerBuilder {
         let server = match choice {
             Choice::Binary(binary) => {
                 let url = |port| self.url(port);
-                let local = Local::start(binary, &self.args, self.port, url).await?;
+                let local = Local::start(binary, &self.args, &self.data, self.port, url).await?;
                 let port = local.port();
                 self.server(Backend::Local(local), port)
+            }
+            #[cfg(feature = "containers")]
+            Choice::Container if !self.data.is_empty() => {
+                return Err("this test brings data files, and those of a container are out of its reach: run it with \
+                            ATOMIC_STREAMS_TEST_SERVER set to the path of a server binary"
+                    .into());
             }
             #[cfg(feature = "containers")]
             Choice::Container => {
@@ -128,7 +144,7 @@ impl ServerBuilder {
     }
 
     async fn given(&self, url: String) -> Result<Server, String> {
-        if !self.args.is_empty() || self.port.is_some() {
+        if !self.args.is_empty() || self.port.is_some() || !self.data.is_empty() {
             return Err(format!(
                 "this test configures its server, and the one at {url} is given: run it with \
                  ATOMIC_STREAMS_TEST_SERVER unset or set to the path of a server binary"

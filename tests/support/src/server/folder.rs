@@ -1,12 +1,15 @@
 //! A server's data folder.
 
 use std::fs::{self, File, OpenOptions};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
+
+use super::local::LOG;
 
 const PREFIX: &str = "atomic-streams-test-data-";
 const LOCK: &str = "lock";
@@ -30,6 +33,43 @@ impl DataFolder {
 
     pub(super) fn path(&self) -> &Path {
         self.folder.path()
+    }
+}
+
+/// What a server has saved, in memory: files by their paths in the data folder.
+#[derive(Debug, Default)]
+pub(super) struct Files(Vec<(PathBuf, Vec<u8>)>);
+
+impl Files {
+    /// All that is a server's data in its folder.
+    pub(super) fn read(folder: &Path) -> io::Result<Self> {
+        let mut files = Vec::new();
+        let mut folders = vec![PathBuf::new()];
+        while let Some(within) = folders.pop() {
+            for entry in fs::read_dir(folder.join(&within))? {
+                let entry = entry?;
+                let path = within.join(entry.file_name());
+                if entry.file_type()?.is_dir() {
+                    folders.push(path);
+                } else if ![LOCK, LOG].map(Path::new).contains(&path.as_path()) {
+                    files.push((path, fs::read(entry.path())?));
+                }
+            }
+        }
+        Ok(Self(files))
+    }
+
+    pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
+        for (path, bytes) in &self.0 {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(folder))?;
+            fs::write(path, bytes)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::Signal;
 
-use super::folder::DataFolder;
+use super::folder::{DataFolder, Files};
 use super::ready::until_ready;
 use super::version::Version;
 use crate::child::{TiedChild, tied_command};
@@ -32,6 +32,7 @@ impl Local {
     pub(super) async fn start(
         binary: PathBuf,
         args: &[String],
+        data: &Files,
         port: Option<u16>,
         url: impl Fn(u16) -> String,
     ) -> Result<Self, String> {
@@ -49,6 +50,7 @@ impl Local {
         for _ in 0..20 {
             let lease = port.map_or_else(PortLease::free, PortLease::fixed);
             let folder = DataFolder::new()?;
+            data.write(folder.path()).map_err(|e| format!("cannot copy the server's data: {e}"))?;
             let process = Mutex::new(Arc::new(launch(&binary, &all, &folder, lease.port())?));
             let local = Self { process, binary: binary.clone(), args: all.clone(), folder, lease };
             match local.ready(&url(local.port())).await {
@@ -84,6 +86,10 @@ impl Local {
         self.process().pid()
     }
 
+    pub(super) fn data_dir(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(super) fn is_alive(&self) -> bool {
         self.process().ended().is_none()
     }
@@ -108,7 +114,7 @@ impl Local {
     }
 }
 
-const LOG: &str = "server.log";
+pub(super) const LOG: &str = "server.log";
 
 fn launch(binary: &Path, args: &[String], folder: &DataFolder, port: u16) -> Result<TiedChild, String> {
     let failed = |e| format!("{} did not start: {e}", binary.display());
