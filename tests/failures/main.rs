@@ -15,4 +15,5 @@ mod rollbacks;
 mod servers;
 mod streams;
 mod takeovers;
+mod torn;
 mod trimming;
