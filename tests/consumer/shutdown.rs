@@ -158,3 +158,20 @@ async fn a_shutdown_that_crosses_the_attach_does_not_claim_that_the_lease_was_re
     assert_eq!((report.processed, report.position), (0, None));
     assert_eq!(report.released, site.record("@lease").await == "0");
 }
+
+#[tokio::test]
+async fn a_lease_that_comes_when_shutdown_has_begun_is_given_back() {
+    let mut site = Site::start().await;
+    let proxy = Proxy::start(site.server.addr()).await;
+    let attach = proxy.hold_replies_after_request(b"the-owner");
+    let token = tokio_util::sync::CancellationToken::new();
+    let (handler, _calls) = puppet();
+    let builder = site.consumer().redis_url(proxy.url()).owner_name("the-owner").cancellation_token(token.clone());
+    let spawned = tokio::spawn(builder.handler(handler).spawn());
+    attach.wait_until_held().await;
+    token.cancel();
+    attach.release();
+    let consumer = within(spawned).await.unwrap().unwrap();
+    assert!(within(consumer.wait()).await.unwrap().released);
+    assert_eq!(site.record("@lease").await, "0");
+}

@@ -1,6 +1,7 @@
 //! From nothing to ownership, with the handler's state restored.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,10 +63,23 @@ impl<H: Handler> Worker<H> {
         let subscription = self.settings.subscription.clone();
         let mut released = store.released(&subscription);
         loop {
-            let attempt = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return Ok(Attached::Shutdown),
-                attempt = self.attach_once(&mut link) => attempt,
+            let patience = self.settings.timing.last_reply();
+            if shutdown.is_cancelled() {
+                return Ok(Attached::Shutdown);
+            }
+            let attempt = {
+                let mut attempt = pin!(self.attach_once(&mut link));
+                tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => {
+                        // A lease that is on its way to us would keep everybody waiting: take it, to give it back.
+                        return Ok(match tokio::time::timeout(patience, attempt).await {
+                            Ok(Ok(Attempt::Owned(session))) => Attached::Session(session),
+                            _ => Attached::Shutdown,
+                        });
+                    }
+                    attempt = &mut attempt => attempt,
+                }
             };
             match attempt {
                 Ok(Attempt::Owned(session)) => return Ok(Attached::Session(session)),

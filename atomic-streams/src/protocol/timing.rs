@@ -35,6 +35,11 @@ impl Timing {
         self.lease.max(Duration::from_secs(1))
     }
 
+    /// How long the reply to an attach is still waited for when shutdown has begun.
+    pub fn last_reply(self) -> Duration {
+        self.renew_every().min(Duration::from_secs(1))
+    }
+
     /// How long making a connection may take.
     pub fn connect_timeout(self) -> Duration {
         self.lease.clamp(Duration::from_millis(500), Duration::from_secs(5))
