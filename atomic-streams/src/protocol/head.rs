@@ -37,8 +37,8 @@ impl Head {
     }
 
     /// Writes what [`fmt::Display`] shows, without its cost.
-    pub fn write(token: &Token, sequence: u64, into: &mut Vec<u8>) {
-        into.extend_from_slice(token.0.as_bytes());
+    pub fn write(token: &str, sequence: u64, into: &mut Vec<u8>) {
+        into.extend_from_slice(token.as_bytes());
         into.push(b':');
         into.extend_from_slice(itoa::Buffer::new().format(sequence).as_bytes());
     }
@@ -59,7 +59,7 @@ mod tests {
         let head = Head::parse("f00.3.2.1700000000000000:41").unwrap();
         assert_eq!(head.sequence, 41);
         let mut written = Vec::new();
-        Head::write(&head.token, head.sequence, &mut written);
+        Head::write(head.token.as_str(), head.sequence, &mut written);
         assert_eq!(String::from_utf8(written).unwrap(), head.to_string());
         assert_eq!(Head::parse("no head"), None);
     }

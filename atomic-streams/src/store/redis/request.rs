@@ -6,7 +6,7 @@ use redis::Cmd;
 
 use crate::entry::Fields;
 use crate::id::EntryId;
-use crate::protocol::{AttachRequest, Commit, Head, Operation, Start, Step, Subscription, Token};
+use crate::protocol::{AttachRequest, Commit, Head, Operation, Start, Step, Subscription};
 use crate::script::{self, Script};
 use crate::staged::{Bound, Trim};
 
@@ -86,10 +86,9 @@ fn commit(subscription: &Subscription, token: &str, commit: &Commit) -> Cmd {
     command.arg(2 + outputs.names.len()).arg(subscription.record()).arg(subscription.stream()).arg(&outputs.names);
 
     let mut text = Vec::with_capacity(96);
-    let token = Token::new(token);
     for sequence in [commit.follows, commit.follows + 1] {
         text.clear();
-        Head::write(&token, sequence, &mut text);
+        Head::write(token, sequence, &mut text);
         command.arg(&text);
     }
     text.clear();
