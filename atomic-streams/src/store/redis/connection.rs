@@ -45,7 +45,10 @@ impl Connector {
             && channels.subscribe(channel).await.is_ok()
         {
             let mut messages = channels.into_on_message();
-            std::future::poll_fn(|context| Pin::new(&mut messages).poll_next(context)).await;
+            if std::future::poll_fn(|context| Pin::new(&mut messages).poll_next(context)).await.is_none() {
+                // The connection was closed: asking again at once, each time, would be a storm.
+                tokio::time::sleep(self.timing.standby_poll()).await;
+            }
             return;
         }
         // The user may lack the right to subscribe; polling goes on without it.
