@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use atomic_streams::{EntryId, HandlerError, Report, Status};
-use support::Proxy;
+use atomic_streams::{ConsumerHandle, EntryId, Error, HandlerError, Report, Status};
+use support::{Hold, Proxy};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::puppet::puppet;
 use crate::site::{Site, until_retrying, within};
@@ -141,37 +143,45 @@ async fn commits_on_their_way_are_confirmed_before_shutdown_returns() {
     assert_eq!((site.processed().await, site.state("count").await), (3, Some(3)));
 }
 
-#[tokio::test]
-async fn a_shutdown_that_crosses_the_attach_does_not_claim_that_the_lease_was_released() {
+/// A consumer whose first attach is answered, and the answer on its way.
+struct Attaching {
+    site: Site,
+    reply: Hold,
+    shutdown: CancellationToken,
+    spawned: JoinHandle<Result<ConsumerHandle, Error>>,
+    /// Closes the connections when it is dropped.
+    _proxy: Proxy,
+}
+
+async fn attaching() -> Attaching {
     let mut site = Site::start().await;
     let proxy = Proxy::start(site.server.addr()).await;
-    let attach = proxy.hold_replies_after_request(b"the-owner");
-    let token = tokio_util::sync::CancellationToken::new();
+    let reply = proxy.hold_replies_after_request(b"the-owner");
+    let shutdown = CancellationToken::new();
     let (handler, _calls) = puppet();
-    let builder = site.consumer().redis_url(proxy.url()).owner_name("the-owner").cancellation_token(token.clone());
+    let builder = site.consumer().redis_url(proxy.url()).owner_name("the-owner").cancellation_token(shutdown.clone());
     let spawned = tokio::spawn(builder.handler(handler).spawn());
-    attach.wait_until_held().await;
+    reply.wait_until_held().await;
     assert_ne!(site.record("@lease").await, "0", "the server has given the lease");
-    token.cancel();
-    let consumer = within(spawned).await.unwrap().unwrap();
+    Attaching { site, reply, shutdown, spawned, _proxy: proxy }
+}
+
+#[tokio::test]
+async fn a_shutdown_that_crosses_the_attach_does_not_claim_that_the_lease_was_released() {
+    let mut attaching = attaching().await;
+    attaching.shutdown.cancel();
+    let consumer = within(attaching.spawned).await.unwrap().unwrap();
     let report = within(consumer.wait()).await.unwrap();
     assert_eq!((report.processed, report.position), (0, None));
-    assert_eq!(report.released, site.record("@lease").await == "0");
+    assert_eq!(report.released, attaching.site.record("@lease").await == "0");
 }
 
 #[tokio::test]
 async fn a_lease_that_comes_when_shutdown_has_begun_is_given_back() {
-    let mut site = Site::start().await;
-    let proxy = Proxy::start(site.server.addr()).await;
-    let attach = proxy.hold_replies_after_request(b"the-owner");
-    let token = tokio_util::sync::CancellationToken::new();
-    let (handler, _calls) = puppet();
-    let builder = site.consumer().redis_url(proxy.url()).owner_name("the-owner").cancellation_token(token.clone());
-    let spawned = tokio::spawn(builder.handler(handler).spawn());
-    attach.wait_until_held().await;
-    token.cancel();
-    attach.release();
-    let consumer = within(spawned).await.unwrap().unwrap();
+    let mut attaching = attaching().await;
+    attaching.shutdown.cancel();
+    attaching.reply.release();
+    let consumer = within(attaching.spawned).await.unwrap().unwrap();
     assert!(within(consumer.wait()).await.unwrap().released);
-    assert_eq!(site.record("@lease").await, "0");
+    assert_eq!(attaching.site.record("@lease").await, "0");
 }

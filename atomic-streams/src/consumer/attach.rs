@@ -62,8 +62,8 @@ impl<H: Handler> Worker<H> {
         let store = Arc::clone(&self.store);
         let subscription = self.settings.subscription.clone();
         let mut released = store.released(&subscription);
+        let patience = self.settings.timing.last_reply();
         loop {
-            let patience = self.settings.timing.last_reply();
             if shutdown.is_cancelled() {
                 return Ok(Attached::Shutdown);
             }
