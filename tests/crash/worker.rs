@@ -8,6 +8,7 @@ use atomic_streams::{Consumer, Handler, HandlerResult, Persistable, Transaction}
 use serde::{Deserialize, Serialize};
 use support::{Process, ProcessBuilder};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::ledger::{ALERT_AT, ALERTS, GROUP, INITIAL_STOCK, SALES};
 
@@ -112,9 +113,11 @@ async fn is_a_test_binary_in_another_role() {
     errors.with_max_level(tracing_subscriber::filter::LevelFilter::WARN).init();
     let mut terminate = signal(SignalKind::terminate()).unwrap();
     let stops_in = set(STOPS_IN).zip(set(GOES_ON_WITH).map(PathBuf::from));
+    let shutdown = CancellationToken::new();
     let mut consumer = Consumer::builder(SALES, GROUP)
         .handler(InventoryTracker { stock: INITIAL_STOCK, stops_in })
         .redis_url(url)
+        .cancellation_token(shutdown.clone())
         .lease(Duration::from_millis(set(LEASE_MS).unwrap().parse().unwrap()));
     if let Some(max) = set(MAX_IN_FLIGHT) {
         consumer = consumer.max_in_flight(max.parse().unwrap());
@@ -129,6 +132,7 @@ async fn is_a_test_binary_in_another_role() {
             ended = consumer.wait() => panic!("{ended:?}"),
         }
     }
+    shutdown.cancel();
     eprintln!("asked to end");
     let report = consumer.shutdown().await.unwrap();
     eprintln!("ended: {report:?}");
