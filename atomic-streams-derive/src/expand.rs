@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use proc_macro2::{Literal, Span, TokenStream};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 
@@ -24,6 +24,9 @@ pub(crate) fn expand(item: &Item<'_>) -> TokenStream {
     let snapshots = fields().map(|(index, field)| snapshot(&index, field, item));
     let restores = fields().map(|(index, field)| restore(&index, field, item));
     let defaults = fields().filter_map(|(index, field)| set_default(&index, field, item));
+    let suspects = fields().filter_map(|(index, field)| suspect(&index, field, &private));
+    let collections = fields().filter_map(|(index, field)| collection(&index, field, item));
+    let count = Literal::usize_suffixed(item.persisted().count());
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
         #[allow(deprecated, unused_qualifications)]
@@ -60,6 +63,22 @@ pub(crate) fn expand(item: &Item<'_>) -> TokenStream {
                     _ => {}
                 }
             }
+
+            fn suspects(&self, stamps: &mut [#private::u64], suspects: &mut #private::Vec<#private::usize>) {
+                #[allow(unused_imports)]
+                use #private::{NoStamp as _, Stamp as _};
+                // One check of the length instead of one for each field.
+                if let (#private::Option::Some(stamps), suspects) = (stamps.first_chunk_mut::<#count>(), suspects) {
+                    #(#suspects)*
+                }
+            }
+
+            fn collection(&mut self, index: #private::usize) -> #private::Option<&mut dyn #private::Collection> {
+                match index {
+                    #(#collections)*
+                    _ => #private::Option::None,
+                }
+            }
         }
     }
 }
@@ -75,7 +94,9 @@ fn bounds(item: &Item<'_>, private: &TokenStream) -> Vec<TokenStream> {
         if !types::depends_on_params(ty, &item.input.generics) {
             continue;
         }
-        if bounded.insert(types::text(ty)) {
+        if types::collection(ty).is_some() {
+            bounds.push(quote_spanned!(ty.span()=> #ty: #private::Collection));
+        } else if bounded.insert(types::text(ty)) {
             bounds.push(quote_spanned!(ty.span()=> #ty: #private::Serialize + #private::DeserializeOwned));
         }
         if let Some(Written { value: Some(FieldDefault::Trait(_)), .. }) = attrs.default {
@@ -95,8 +116,12 @@ fn schema(item: &Item<'_>, private: &TokenStream) -> TokenStream {
             types::text(ty).into_token_stream()
         };
         let with_default = field.attrs.default.as_ref().map(|_| quote_spanned!(span=> .with_default()));
+        let kind = types::collection(ty).map(|kind| {
+            let kind = Ident::new(kind, span);
+            quote_spanned!(span=> .collection(#private::CollectionKind::#kind))
+        });
         let aliases = field.attrs.aliases.iter().filter_map(|alias| alias.value.as_ref());
-        quote_spanned!(span=> #private::Field::new(#name, #type_name) #with_default #(.alias(#aliases))*)
+        quote_spanned!(span=> #private::Field::new(#name, #type_name) #with_default #kind #(.alias(#aliases))*)
     });
     let removed = &item.attrs.removed;
     let removed = (!removed.is_empty()).then(|| quote_spanned!(span=> .removed(&[#(#removed),*])));
@@ -122,6 +147,10 @@ fn snapshot(index: &Literal, field: &Field<'_>, item: &Item<'_>) -> TokenStream 
     let Field { ident, ty, .. } = field;
     let span = near(ty.span());
     let private = item.private_at(span);
+    if types::collection(ty).is_some() {
+        let encode = quote_spanned!(span=> <#ty as #private::Collection>::encode_plain);
+        return quote_spanned!(Span::mixed_site()=> (#index, into) => #encode(&self.#ident, into),);
+    }
     // If the type is not `Serialize`, the compiler blames what stands in `::<>`.
     let encode = quote_spanned!(span=> #private::encode::<#ty>);
     quote_spanned! {Span::mixed_site()=>
@@ -129,10 +158,33 @@ fn snapshot(index: &Literal, field: &Field<'_>, item: &Item<'_>) -> TokenStream 
     }
 }
 
+fn suspect(index: &Literal, field: &Field<'_>, private: &TokenStream) -> Option<TokenStream> {
+    let Field { ident, ty, .. } = field;
+    types::collection(ty).is_none().then(|| {
+        quote_spanned! {Span::mixed_site()=>
+            #private::compare(#index, (&#private::Probe(&self.#ident)).stamp(), stamps, suspects);
+        }
+    })
+}
+
+fn collection(index: &Literal, field: &Field<'_>, item: &Item<'_>) -> Option<TokenStream> {
+    let Field { ident, ty, .. } = field;
+    types::collection(ty)?;
+    let span = near(ty.span());
+    let private = item.private_at(span);
+    // The type parameter is blamed if the type only has the name of a collection.
+    let collection = quote_spanned!(span=> #private::collection::<#ty>);
+    Some(quote_spanned!(Span::mixed_site()=> #index => #private::Option::Some(#collection(&mut self.#ident)),))
+}
+
 fn restore(index: &Literal, field: &Field<'_>, item: &Item<'_>) -> TokenStream {
     let Field { ident, ty, .. } = field;
     let span = near(ty.span());
     let private = item.private_at(span);
+    if types::collection(ty).is_some() {
+        let decode = quote_spanned!(span=> <#ty as #private::Collection>::decode_plain);
+        return quote_spanned!(Span::mixed_site()=> (#index, from) => #decode(&mut self.#ident, from),);
+    }
     let decode = quote_spanned!(span=> #private::decode::<#ty>(from));
     quote_spanned! {Span::mixed_site()=>
         (#index, from) => {

@@ -61,6 +61,25 @@ pub(crate) fn borrow(ty: impl ToTokens) -> Option<String> {
     None
 }
 
+/// The kind of collection that a path of this name is, as `CollectionKind` calls it.
+pub(crate) fn collection(ty: impl ToTokens) -> Option<&'static str> {
+    let mut name = None;
+    for token in flat(ty) {
+        match token {
+            TokenTree::Ident(ident) => name = Some(ident.unraw().to_string()),
+            TokenTree::Punct(punct) if punct.as_char() == ':' => {}
+            TokenTree::Punct(punct) if punct.as_char() == '<' => break,
+            _ => return None,
+        }
+    }
+    match name?.as_str() {
+        "StateMap" => Some("Map"),
+        "StateSet" => Some("Set"),
+        "StateDeque" => Some("Deque"),
+        _ => None,
+    }
+}
+
 /// The type as text that stays the same when `rustfmt` breaks its lines.
 pub(crate) fn text(ty: impl ToTokens) -> String {
     let mut text = String::new();
@@ -160,6 +179,22 @@ mod tests {
         for ty in [parse_quote!(u8), parse_quote!(other::T), parse_quote!(Cow<'a, str>)] {
             let ty: Type = ty;
             assert!(!depends_on_params(&ty, &generics), "{}", text(&ty));
+        }
+    }
+
+    #[test]
+    fn collections_are_known_by_their_names() {
+        for (ty, kind) in [
+            (parse_quote!(StateMap<String, i64>), Some("Map")),
+            (parse_quote!(atomic_streams::StateSet<u8>), Some("Set")),
+            (parse_quote!(::atomic_streams::StateDeque<Vec<u8>>), Some("Deque")),
+            (parse_quote!(Option<StateMap<String, i64>>), None),
+            (parse_quote!((StateMap<String, i64>,)), None),
+            (parse_quote!(<T as Trait>::StateMap), None),
+            (parse_quote!(HashMap<String, i64>), None),
+        ] {
+            let ty: Type = ty;
+            assert_eq!(collection(&ty), kind, "{}", text(&ty));
         }
     }
 

@@ -1,19 +1,23 @@
 #!lua
 -- commit: apply one step of a subscription, or nothing. A step follows exactly one head.
--- KEYS  1 record   2 stream   3.. output streams
+-- KEYS  1 record   2 stream   3.. output streams and collections beside the record
 -- ARGV  1 head that this step follows    2 head after it    3 position after it    4 entries processed after it
 --       5 group    6 entries read after it, for the group's lag, or ''
 --       7 n, then n names and values of state fields; then operations, in this order:
 --       'P', first ID, last ID, digest of the last entry    proof of the read that this step is the first to use
 --       'D', n, n names                                     state fields to delete
+--       'M', key, field, before, after, cleared, n, n keys and values, m, m keys
+--                                                           change collection KEYS[key], a hash: it has `before` entries ('' where it
+--                                                           does not matter); drop all if `cleared` is 1; set n/2, delete m; where
+--                                                           `after` is not '', the record's `field` gets it
 --       'C', key                                            first use of an output under this token: check it
 --       'A', key, n, n names and values                     publish to output KEYS[key]
 --       'T', key, 'MAXLEN' or 'MINID', '~' or '=', bound    trim output KEYS[key]
 -- Reply 1 committed
 --       {'COMMITTED', why the group's cursor stayed or '', why an output was not trimmed or ''}
 --       {'FENCED', owner}                     another attach owns the record, or there is none
---       {'DIVERGED', head, position, 'sequence' | 'gap' | 'gone'}
---       {'REFUSED', key name, why}            this output cannot be written; nothing was done
+--       {'DIVERGED', head, position, 'sequence' | 'gap' | 'gone' | 'entries'}
+--       {'REFUSED', key name, why}            this key cannot be written; nothing was done
 local record, stream = KEYS[1], KEYS[2]
 local head = redis.call('HGET', record, '@head')
 if head ~= ARGV[1] then
@@ -24,7 +28,7 @@ if head ~= ARGV[1] then
 end
 
 local first_operation = 8 + ARGV[7]
-local added, refused_key, refused, trims, deleted
+local added, refused_key, refused, trims, deleted, collections
 if ARGV[first_operation] then
   -- Check: nothing is written in this pass.
   local i, publishes = first_operation, false
@@ -55,6 +59,19 @@ if ARGV[first_operation] then
       end
       if redis.sha1hex(table.concat(sized, ':')) ~= ARGV[i + 3] then return {'DIVERGED', head, position, 'gone'} end
       i = i + 4
+    elseif kind == 'M' then
+      local key, sets = KEYS[tonumber(ARGV[i + 1])], tonumber(ARGV[i + 6])
+      local is = redis.call('TYPE', key).ok
+      if is ~= 'hash' and is ~= 'none' then return {'REFUSED', key, 'WRONGTYPE the key holds a ' .. is .. ', not a hash'} end
+      if ARGV[i + 3] ~= '' and redis.call('HLEN', key) ~= tonumber(ARGV[i + 3]) then
+        return {'DIVERGED', head, redis.call('HGET', record, '@position') or '', 'entries'}
+      end
+      local removes = tonumber(ARGV[i + 7 + sets])
+      if sets > 0 and not redis.acl_check_cmd('HSET', key, 'f', 'v') then return {'REFUSED', key, 'NOPERM no permission to run HSET'} end
+      if removes > 0 and not redis.acl_check_cmd('HDEL', key, 'f') then return {'REFUSED', key, 'NOPERM no permission to run HDEL'} end
+      if ARGV[i + 5] == '1' and not redis.acl_check_cmd('UNLINK', key) then return {'REFUSED', key, 'NOPERM no permission to run UNLINK'} end
+      collections = collections or i
+      i = i + 8 + sets + removes
     elseif kind == 'T' then
       local key = KEYS[tonumber(ARGV[i + 1])]
       if not redis.acl_check_cmd('XTRIM', key, ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]) then
@@ -68,7 +85,7 @@ if ARGV[first_operation] then
       i = i + 2 + ARGV[i + 1]
     end
   end
-  if (publishes or deleted) and not redis.acl_check_cmd('HSET', record, 'f', 'v') then
+  if (publishes or deleted or collections) and not redis.acl_check_cmd('HSET', record, 'f', 'v') then
     return {'REFUSED', record, 'NOPERM no permission to run HSET'}
   end
 
@@ -90,6 +107,7 @@ if ARGV[first_operation] then
     elseif kind == 'C' then i = i + 2
     elseif kind == 'P' then i = i + 4
     elseif kind == 'T' then i = i + 5
+    elseif kind == 'M' then i = i + 8 + ARGV[i + 6] + ARGV[i + 7 + ARGV[i + 6]]
     else i = i + 2 + ARGV[i + 1] end
   end
 end
@@ -109,6 +127,17 @@ if refused then
     for n = 1, #added, 2 do redis.call('XDEL', added[n], added[n + 1]) end
   end
   return {'REFUSED', refused_key, refused}
+end
+while collections and ARGV[collections] == 'M' do -- checked above: nothing of it can fail
+  local i, key, sets = collections, KEYS[tonumber(ARGV[collections + 1])], tonumber(ARGV[collections + 6])
+  local removes = tonumber(ARGV[i + 7 + sets])
+  if ARGV[i + 5] == '1' then redis.call('UNLINK', key) end
+  for n = 1, sets, 7000 do redis.call('HSET', key, unpack(ARGV, i + 6 + n, i + 6 + math.min(n + 6999, sets))) end
+  for n = 1, removes, 7000 do
+    redis.call('HDEL', key, unpack(ARGV, i + 7 + sets + n, i + 7 + sets + math.min(n + 6999, removes)))
+  end
+  if ARGV[i + 4] ~= '' then redis.call('HSET', record, ARGV[i + 2], ARGV[i + 4]) end
+  collections = i + 8 + sets + removes
 end
 if deleted then
   local names = tonumber(ARGV[deleted + 1])

@@ -6,6 +6,7 @@ mod ending;
 mod hold;
 mod in_flight;
 mod reader;
+mod restore;
 mod session;
 mod settings;
 mod shared;

@@ -111,7 +111,7 @@ pub use error::{Error, ErrorKind};
 pub use handle::ConsumerHandle;
 pub use handler::{Handler, HandlerError, HandlerResult, Retry, handler_fn};
 pub use id::{EntryId, InvalidEntryId};
-pub use persist::{Persistable, StateError, StateFields};
+pub use persist::{Persistable, StateDeque, StateError, StateFields, StateMap, StateSet};
 pub use producer::Producer;
 pub use redis;
 pub use staged::Trim;

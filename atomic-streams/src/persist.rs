@@ -1,16 +1,25 @@
 //! State: the fields of a handler that are kept in the record.
 
+mod collection;
 mod migrate;
 mod msgpack;
 mod schema;
 mod snapshot;
 
+#[doc(hidden)]
+pub use collection::CollectionChanges;
+pub(crate) use collection::plain_value;
+pub use collection::{
+    Collection, CollectionKind, EntryChanges, MAX_ENTRY_CHANGES, Mark, StateDeque, StateMap, StateSet, StoredEntry,
+};
 pub use migrate::StateFields;
 pub use msgpack::{MAX_DEPTH, MAX_FIELD_BYTES, StateError};
 pub(crate) use msgpack::{decode_value, encode_value};
 pub use schema::{Field, Schema, SchemaChange};
-pub(crate) use schema::{Plan, Stored};
-pub(crate) use snapshot::{Changed, Snapshot};
+pub(crate) use schema::{Plan, Source, Stored};
+#[doc(hidden)]
+pub use snapshot::Changes;
+pub(crate) use snapshot::{Restored, Snapshot};
 
 /// A handler whose fields survive it: kept in Redis, committed with every message, restored at every start.
 ///
@@ -39,4 +48,18 @@ pub trait Persistable {
 
     /// Sets field `index` to its `default`, if it has one; else leaves it as it is.
     fn set_default(&mut self, index: usize);
+
+    /// Pushes the number of every field that may hold another value than when it was called last, in order.
+    ///
+    /// A field of a type that tells its value in 64 bits (numbers up to 64 bits, `bool`, `char`) is pushed only if that
+    /// value is another one than in `stamps`, and the new one is put there; others are pushed always, to be encoded and
+    /// compared. `stamps` has a place for every field.
+    fn suspects(&self, stamps: &mut [u64], suspects: &mut Vec<usize>) {
+        suspects.extend(0..stamps.len());
+    }
+
+    /// Field `index` as a collection, if it is one: then it is not [`suspects`](Self::suspects)' matter.
+    fn collection(&mut self, _index: usize) -> Option<&mut dyn Collection> {
+        None
+    }
 }

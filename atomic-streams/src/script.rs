@@ -19,8 +19,9 @@ pub(crate) static ATTACH: LazyLock<Script> = LazyLock::new(|| Script::new(includ
 pub(crate) static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/commit.lua")));
 pub(crate) static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/renew.lua")));
 pub(crate) static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/release.lua")));
+pub(crate) static SCAN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/scan.lua")));
 
 /// Every script that a session needs.
-pub(crate) fn all() -> [&'static Script; 4] {
-    [&ATTACH, &COMMIT, &RENEW, &RELEASE]
+pub(crate) fn all() -> [&'static Script; 5] {
+    [&ATTACH, &COMMIT, &RENEW, &RELEASE, &SCAN]
 }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 
 use crate::entry::Entry;
 use crate::id::EntryId;
+use crate::persist::{CollectionKind, StoredEntry};
 use crate::protocol::{AttachReply, AttachRequest, Failure, Head, Step, StepReply, Subscription, Transient};
 
 /// A server that holds streams and records.
@@ -34,6 +35,15 @@ pub trait Link: Send + Sync {
     /// Reads fields of the record, with the head that they belong to; `None` if there is no record.
     async fn load(&mut self, names: &[String]) -> Result<Option<Loaded>, StoreError>;
 
+    /// Reads a part of a collection beside the record, about `count` entries from `cursor` on; `None` begins.
+    async fn scan(
+        &mut self,
+        kind: CollectionKind,
+        field: &str,
+        cursor: Option<&str>,
+        count: usize,
+    ) -> Result<Scanned, StoreError>;
+
     /// Sends steps in order under the head's token, and takes their replies one by one.
     ///
     /// After an error nothing is known of that step and those behind it, and no replies follow.
@@ -48,6 +58,19 @@ pub trait Link: Send + Sync {
 pub struct Loaded {
     pub head: Head,
     pub values: Vec<Option<Vec<u8>>>,
+}
+
+/// A part of a collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scanned {
+    /// The record's head, if there is a record.
+    pub head: Option<Head>,
+    /// How many entries there are in all.
+    pub total: u64,
+    /// Where to go on; `None` at the end.
+    pub cursor: Option<String>,
+    /// Some may come again in another part.
+    pub entries: Vec<StoredEntry>,
 }
 
 /// What is to be said about the server's settings.

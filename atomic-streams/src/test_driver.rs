@@ -1,5 +1,6 @@
 //! A handler under test, without Redis, with every fault that a server, a network or another process can add.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -189,8 +190,15 @@ impl<H: Handler + 'static> TestDriver<H> {
         let mut handler = (self.build)();
         let record = self.store.record(&self.subscription).unwrap_or_default();
         for (index, field) in H::schema().fields().iter().enumerate() {
-            match record.get(field.name()) {
-                Some(value) => handler.restore(index, value).map_err(|error| error.in_field(field.name()))?,
+            let stored = match field.collection_kind() {
+                Some(kind) => {
+                    let entries = self.store.hash(&self.subscription.collection(kind, field.name()));
+                    record.contains_key(&format!("@size:{}", field.name())).then(|| fill(&mut handler, index, &entries))
+                }
+                None => record.get(field.name()).map(|value| handler.restore(index, value)),
+            };
+            match stored {
+                Some(restored) => restored.map_err(|error| error.in_field(field.name()))?,
                 None => handler.set_default(index),
             }
         }
@@ -280,6 +288,13 @@ impl<H: Handler + 'static> TestDriver<H> {
         let last = self.store.entries(STREAM).last().map(|entry| entry.id);
         last.is_none() || position >= last
     }
+}
+
+fn fill<H: Handler>(handler: &mut H, index: usize, entries: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(), StateError> {
+    let Some(collection) = handler.collection(index) else { return Ok(()) };
+    collection.reset();
+    entries.iter().try_for_each(|(key, value)| collection.put(key, value))?;
+    collection.complete(entries.len() as u64)
 }
 
 async fn start<H: Handler + 'static>(store: &MemoryStore, handler: H) -> Result<Running, Error> {

@@ -89,6 +89,7 @@ impl Session {
             proof: None,
             fields: Vec::new(),
             deleted: Vec::new(),
+            collections: Vec::new(),
             operations: Vec::new(),
         }
     }

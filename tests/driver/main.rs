@@ -2,6 +2,8 @@
 // Test code: a failed expectation is the test's result.
 #![allow(clippy::unwrap_used)]
 
+mod collections;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 

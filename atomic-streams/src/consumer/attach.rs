@@ -1,19 +1,18 @@
 //! From nothing to ownership, with the handler's state restored.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use super::hold::guard;
+use super::restore::damaged;
 use super::session::Session;
 use super::{Status, Worker, ending};
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
-use crate::persist::{Plan, SchemaChange, StateError, Stored};
-use crate::protocol::{AttachNext, Commit, Failure, Owned, Sequencer, Step};
+use crate::persist::{Plan, SchemaChange, Stored};
+use crate::protocol::{AttachNext, Failure, Owned, Step};
 use crate::random;
 use crate::store::{Link, StoreError};
 
@@ -35,7 +34,7 @@ enum Attempt {
 }
 
 /// Why an attach did not come to its end.
-enum Trouble {
+pub(super) enum Trouble {
     /// What the server or the connection said.
     Store(StoreError),
     /// What only a person can mend.
@@ -187,7 +186,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// How the stored fields become the handler's.
-    fn plan(&self, stored: &str) -> Result<(Plan, Stored), Error> {
+    pub(super) fn plan(&self, stored: &str) -> Result<(Plan, Stored), Error> {
         let stored = Stored::parse(stored).map_err(damaged)?;
         match self.schema.plan(&stored) {
             Ok(plan) => Ok((plan, stored)),
@@ -226,56 +225,6 @@ impl<H: Handler> Worker<H> {
         self.shared.set_position(owned.position);
         Ok(Session { owned, committer: link, reader, opening, sequencer })
     }
-
-    /// Reads the state that belongs to the head and puts it into the handler. Returns what the first step must write.
-    async fn restore(&mut self, link: &mut dyn Link, owned: &Owned) -> Result<(Option<Commit>, Sequencer), Trouble> {
-        let own = self.schema.text();
-        let accepted = self.attaching.accepted_schema().to_owned();
-        let (plan, stored) = self.plan(&accepted)?;
-        let names: Vec<String> = stored.fields.keys().cloned().collect();
-        let loaded = link.load(&names).await?;
-        let Some(loaded) = loaded.filter(|loaded| loaded.head == owned.head) else {
-            return Err(StoreError::unexpected("the record changed while it was read").into());
-        };
-        let values: BTreeMap<String, Vec<u8>> =
-            names.into_iter().zip(loaded.values).filter_map(|(name, value)| Some((name, value?))).collect();
-        let version = stored.version;
-        let values = guard("the migration", || plan.apply(&self.schema, version, values))
-            .unwrap_or_else(|panic| Err(StateError::new(panic)))
-            .map_err(unmigrated)?;
-        guard("restoring the state", || self.snapshot.restore(&mut self.handler, &values, &self.initial))
-            .unwrap_or_else(|panic| Err(StateError::new(panic)))
-            .map_err(damaged)?;
-
-        let mut sequencer = Sequencer::new(owned);
-        let complete = plan.is_plain() && accepted == own && values.iter().all(Option::is_some);
-        let opening = (!complete).then(|| {
-            debug!(stream = self.stream(), group = self.group(), "the record gets all fields of this handler");
-            let kept: Vec<&str> = self.schema.fields().iter().map(|field| field.name()).collect();
-            let deleted = plan.stale.into_iter().filter(|name| !kept.contains(&name.as_str())).collect();
-            let mut fields = self.snapshot.all();
-            fields.push(("@schema", own.into_bytes()));
-            sequencer.nothing(fields, deleted)
-        });
-        Ok((opening, sequencer))
-    }
-}
-
-fn damaged(error: StateError) -> Error {
-    Error::new(
-        ErrorKind::StateDamaged,
-        format!(
-            "the stored state cannot be used: {error}. Restore the record from a backup, or delete it to start anew"
-        ),
-    )
-    .with_source(error)
-}
-
-fn unmigrated(error: StateError) -> Error {
-    let words = format!(
-        "the stored state could not be brought to this version and is as it was: {error}. Correct the migration"
-    );
-    Error::new(ErrorKind::SchemaMismatch, words).with_source(error)
 }
 
 fn mismatch(changes: &[SchemaChange]) -> Error {

@@ -23,6 +23,9 @@ pub(super) fn reason(end: &SessionEnd) -> String {
         }
         SessionEnd::Diverged { why: Divergence::Gap } => "entries appeared before those that were read".to_owned(),
         SessionEnd::Diverged { why: Divergence::Gone } => "entries that were read are gone or have changed".to_owned(),
+        SessionEnd::Diverged { why: Divergence::Entries } => {
+            "a collection beside the record has lost or gained entries".to_owned()
+        }
         SessionEnd::RolledBack => "the server lost writes: a renewal found an older state".to_owned(),
         SessionEnd::Refused { key, why, .. } => format!("a commit was refused at `{key}`: {why}"),
         SessionEnd::Behind(behind) => behind_words(*behind),

@@ -16,7 +16,7 @@ use super::reader::{self, Batch, Progress};
 use super::{Settings, Status, Worker, ending};
 use crate::entry::{self, Entry};
 use crate::handler::{Handler, HandlerError, HandlerResult, Retry};
-use crate::persist::Changed;
+use crate::persist::Changes;
 use crate::protocol::{Commit, Failure, Owned, Sequencer, SessionEnd, Transient};
 use crate::random;
 use crate::staged::Staged;
@@ -29,7 +29,7 @@ pub(super) struct Session {
     pub committer: Box<dyn Link>,
     pub reader: Box<dyn Link>,
     /// What must be written before the first entry: the fields of a new record or of a new schema.
-    pub opening: Option<Commit>,
+    pub opening: Vec<Commit>,
     pub sequencer: Sequencer,
 }
 
@@ -104,8 +104,8 @@ impl<H: Handler> Worker<H> {
             proof_due: None,
             turn_began: Instant::now(),
         };
-        if let Some(opening) = opening {
-            handling.stage(opening);
+        for commit in opening {
+            handling.stage(commit);
         }
 
         let halt = self.handle_all(&mut handling).await;
@@ -182,8 +182,8 @@ impl<H: Handler> Worker<H> {
                 end = &mut handling.reader => return Err(reader_ended(end)),
             }
             match self.handle_once(handling, entry).await? {
-                Ok((fields, staged)) => {
-                    let commit = handling.sequencer.entry(entry.id, fields, staged);
+                Ok((changes, staged)) => {
+                    let commit = handling.sequencer.entry(entry.id, changes, staged);
                     handling.stage(commit);
                     if std::mem::take(&mut handling.retrying) {
                         self.shared.set_status(Status::Active);
@@ -201,7 +201,7 @@ impl<H: Handler> Worker<H> {
         &mut self,
         handling: &mut Handling,
         entry: &Entry,
-    ) -> Result<Result<(Vec<Changed>, Staged), HandlerError>, Halt> {
+    ) -> Result<Result<(Changes, Staged), HandlerError>, Halt> {
         let message = match guard("decoding the entry", || entry::decode::<H::Message>(&entry.fields)) {
             Ok(Ok(message)) => message,
             Ok(Err(error)) => return Ok(Err(HandlerError::permanent(error))),
@@ -218,6 +218,10 @@ impl<H: Handler> Worker<H> {
             attempt,
             cancelled: handling.cancelled.clone(),
         });
+        // What has expired by the time of this entry goes with its commit; the keys' code is the user's.
+        if let Err(panic) = guard("removing what has expired", || self.snapshot.begin(&mut self.handler, entry.id.ms)) {
+            return Err(Halt::Damaged(panic));
+        }
         // A handler written by hand may panic before there is a future.
         let result = match guard("the handler", || self.handler.handle(message, &mut transaction)) {
             Ok(call) => {
@@ -230,8 +234,8 @@ impl<H: Handler> Worker<H> {
             Err(panic) => Some(Err(HandlerError::from(panic))),
         };
         let result = match result {
-            Some(Ok(())) => match guard("encoding the state", || self.snapshot.changes(&self.handler)) {
-                Ok(fields) => fields.map_err(HandlerError::from),
+            Some(Ok(())) => match guard("encoding the state", || self.snapshot.changes(&mut self.handler)) {
+                Ok(changes) => changes.map_err(HandlerError::from),
                 Err(panic) => Err(HandlerError::from(panic)),
             },
             Some(Err(error)) => Err(error),
@@ -241,7 +245,7 @@ impl<H: Handler> Worker<H> {
             }
         };
         Ok(match result {
-            Ok(fields) => Ok((fields, transaction.into_staged())),
+            Ok(changes) => Ok((changes, transaction.into_staged())),
             Err(error) => match guard("restoring the state", || self.snapshot.roll_back(&mut self.handler)) {
                 Ok(Ok(())) => Err(error),
                 // What the fields hold now is nobody's state: attach again, which restores all of them.
@@ -315,7 +319,7 @@ impl Handling {
     fn prove(&mut self) {
         self.proof_due = None;
         if self.sequencer.owes_proof() {
-            let proof = self.sequencer.nothing(Vec::new(), Vec::new());
+            let proof = self.sequencer.nothing(Changes::default(), Vec::new());
             self.stage(proof);
         }
     }

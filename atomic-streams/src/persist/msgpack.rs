@@ -66,10 +66,16 @@ pub(crate) fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, State
         .map_err(|error| StateError::new(format!("the stored value does not fit its type: {error}")))
 }
 
-/// Walks over one value without recursion: it must be complete, alone, and no deeper than [`MAX_DEPTH`].
-///
-/// The decoder's own limit does not count enums, and it ignores what follows the value.
+/// The value must be complete, alone, and no deeper than [`MAX_DEPTH`]: the decoder ignores what follows it.
 fn scan(bytes: &[u8]) -> Result<(), String> {
+    let end = value_end(bytes)?;
+    if end == bytes.len() { Ok(()) } else { Err(format!("{} bytes follow the value", bytes.len() - end)) }
+}
+
+/// Where the value at the beginning of `bytes` ends. It must be complete and no deeper than [`MAX_DEPTH`].
+///
+/// Walks without recursion; the decoder's own limit does not count enums.
+pub(super) fn value_end(bytes: &[u8]) -> Result<usize, String> {
     let mut at = 0;
     // Values still to come in each open array or map, outermost first.
     let mut open: Vec<u64> = Vec::with_capacity(8);
@@ -94,10 +100,9 @@ fn scan(bytes: &[u8]) -> Result<(), String> {
             open.pop();
         }
         if open.is_empty() {
-            break;
+            return Ok(at);
         }
     }
-    if at == bytes.len() { Ok(()) } else { Err(format!("{} bytes follow the value", bytes.len() - at)) }
 }
 
 /// Length of the value's own bytes (without what it contains), and how many values it contains.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::collection::CollectionKind;
 use super::migrate::{Migrate, StateFields};
 use super::msgpack::StateError;
 
@@ -26,6 +27,7 @@ pub struct Field {
     type_name: String,
     aliases: Vec<&'static str>,
     has_default: bool,
+    collection: Option<CollectionKind>,
 }
 
 impl Schema {
@@ -74,11 +76,7 @@ impl Schema {
             return Err(vec![SchemaChange::Newer { stored: stored.version, own: self.version }]);
         }
         if let (Some(migrate), true) = (self.migrate, stored.version < self.version) {
-            return Ok(Plan {
-                sources: vec![None; self.fields.len()],
-                stale: stored.fields.keys().cloned().collect(),
-                migrate: Some(migrate),
-            });
+            return Ok(self.migration(migrate, stored));
         }
         let mut changes = Vec::new();
         let mut used = BTreeSet::new();
@@ -88,7 +86,7 @@ impl Schema {
                 std::iter::once(&field.name).chain(&field.aliases).find_map(|name| stored.fields.get_key_value(*name));
             match found {
                 Some((name, type_name)) => {
-                    if *type_name != field.type_name {
+                    if !field.accepts(type_name) {
                         changes.push(SchemaChange::Retyped {
                             name: field.name.to_owned(),
                             stored: type_name.clone(),
@@ -96,27 +94,54 @@ impl Schema {
                         });
                     }
                     used.insert(name.as_str());
-                    sources.push(Some(name.clone()));
+                    sources.push(match CollectionKind::of_type(type_name) {
+                        Some(_) => Source::Entries(name.clone()),
+                        None => Source::Value(name.clone()),
+                    });
                 }
                 None => {
                     if !field.has_default {
                         changes.push(SchemaChange::Added { name: field.name.to_owned() });
                     }
-                    sources.push(None);
+                    sources.push(Source::Default);
                 }
             }
         }
-        let own: BTreeSet<&str> = self.fields.iter().map(|field| field.name).collect();
-        let mut stale = BTreeSet::new();
         for name in stored.fields.keys() {
             if !used.contains(name.as_str()) && !self.removed.contains(&name.as_str()) {
                 changes.push(SchemaChange::Removed { name: name.clone() });
             }
-            if !own.contains(name.as_str()) {
-                stale.insert(name.clone());
+        }
+        if changes.is_empty() { Ok(self.planned(sources, stored, None)) } else { Err(changes) }
+    }
+
+    /// The plan in which `migrate` makes the fields; collections that have not changed need nothing.
+    fn migration(&self, migrate: Migrate, stored: &Stored) -> Plan {
+        let unchanged =
+            |field: &Field| field.collection.is_some() && stored.fields.get(field.name) == Some(&field.type_name);
+        let sources = self.fields.iter().map(|field| match unchanged(field) {
+            true => Source::Entries(field.name.to_owned()),
+            false => Source::Default,
+        });
+        self.planned(sources.collect(), stored, Some(migrate))
+    }
+
+    fn planned(&self, sources: Vec<Source>, stored: &Stored, migrate: Option<Migrate>) -> Plan {
+        let own = |name: &str, kind: Option<CollectionKind>| {
+            self.fields.iter().any(|field| field.name == name && field.collection == kind)
+        };
+        let mut stale = BTreeSet::new();
+        let mut stale_collections = Vec::new();
+        for (name, type_name) in &stored.fields {
+            match CollectionKind::of_type(type_name) {
+                kind if own(name, kind) => {}
+                Some(kind) => stale_collections.push((kind, name.clone())),
+                None => {
+                    stale.insert(name.clone());
+                }
             }
         }
-        if changes.is_empty() { Ok(Plan { sources, stale, migrate: None }) } else { Err(changes) }
+        Plan { sources, stale, stale_collections, migrate }
     }
 }
 
@@ -124,7 +149,20 @@ impl Field {
     /// A field without default or aliases.
     #[must_use]
     pub fn new(name: &'static str, type_name: &str) -> Self {
-        Self { name, type_name: short_type_name(type_name), aliases: Vec::new(), has_default: false }
+        Self { name, type_name: short_type_name(type_name), aliases: Vec::new(), has_default: false, collection: None }
+    }
+
+    /// The field is a collection, and kept entry by entry.
+    #[must_use]
+    pub fn collection(mut self, kind: CollectionKind) -> Self {
+        self.collection = Some(kind);
+        self
+    }
+
+    /// What kind of collection it is, if it is one.
+    #[must_use]
+    pub fn collection_kind(&self) -> Option<CollectionKind> {
+        self.collection
     }
 
     /// The field has a `default`: it may be missing from what is stored.
@@ -151,6 +189,18 @@ impl Field {
     #[must_use]
     pub fn type_name(&self) -> &str {
         &self.type_name
+    }
+
+    /// Whether it can be restored from what is stored under this type.
+    fn accepts(&self, stored: &str) -> bool {
+        if *stored == self.type_name {
+            return true;
+        }
+        let Some(kind) = self.collection else { return false };
+        match (stored.split_once('<'), self.type_name.split_once('<')) {
+            (Some((plain, held)), Some((_, own))) => kind.plain_types().contains(&plain) && held == own,
+            _ => false,
+        }
     }
 }
 
@@ -209,21 +259,37 @@ impl Stored {
     }
 }
 
+/// Where the value of a field comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Its default, or the migration.
+    Default,
+    /// The value of this stored field.
+    Value(String),
+    /// The entries of this stored collection, which is of the field's own kind.
+    Entries(String),
+}
+
 /// How stored fields become those of the present schema.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// For each field of the schema, the stored field that it comes from; `None` for its default.
-    pub sources: Vec<Option<String>>,
-    /// Stored fields whose names mean nothing any more, unless the migration keeps them.
+    /// Where each field of the schema comes from.
+    pub sources: Vec<Source>,
+    /// Stored plain fields whose names mean nothing any more, or a collection now.
     pub stale: BTreeSet<String>,
-    /// Makes the fields from the stored ones; `sources` then says nothing.
+    /// Stored collections that no field is any more.
+    pub stale_collections: Vec<(CollectionKind, String)>,
+    /// Makes the fields from the stored ones, except for collections that stay as they are.
     pub migrate: Option<Migrate>,
 }
 
 impl Plan {
     /// Whether the fields lie in the record just as the schema has them.
     pub fn is_plain(&self) -> bool {
-        self.migrate.is_none() && self.stale.is_empty() && self.sources.iter().all(Option::is_some)
+        self.migrate.is_none()
+            && self.stale.is_empty()
+            && self.stale_collections.is_empty()
+            && !self.sources.contains(&Source::Default)
     }
 
     /// The value of each field, from the stored fields; `None` where the default is to be taken.
@@ -240,9 +306,14 @@ impl Plan {
                 })?;
                 Ok(schema.fields.iter().map(|field| fields.take_bytes(field.name)).collect())
             }
-            None => {
-                Ok(self.sources.iter().map(|source| source.as_ref().and_then(|name| stored.remove(name))).collect())
-            }
+            None => Ok(self
+                .sources
+                .iter()
+                .map(|source| match source {
+                    Source::Value(name) => stored.remove(name),
+                    Source::Default | Source::Entries(_) => None,
+                })
+                .collect()),
         }
     }
 }
@@ -344,7 +415,7 @@ mod tests {
         let with = Schema::new(vec![Field::new("stock", "i64"), Field::new("sold", "i64").with_default()]);
         let plan = with.plan(&before).unwrap();
         assert!(!plan.is_plain());
-        assert_eq!(plan.sources, [Some("stock".to_owned()), None]);
+        assert_eq!(plan.sources, [Source::Value("stock".to_owned()), Source::Default]);
     }
 
     #[test]
@@ -360,8 +431,35 @@ mod tests {
         let before = stored(&[("old", "i64"), ("gone", "i64")]);
         let after = Schema::new(vec![Field::new("new", "i64").alias("old")]).removed(&["gone"]);
         let plan = after.plan(&before).unwrap();
-        assert_eq!(plan.sources, [Some("old".to_owned())]);
+        assert_eq!(plan.sources, [Source::Value("old".to_owned())]);
         assert_eq!(plan.stale, BTreeSet::from(["gone".to_owned(), "old".to_owned()]));
+    }
+
+    #[test]
+    fn a_plain_field_may_become_a_collection_of_the_same_entries() {
+        let map = Schema::new(vec![Field::new("stock", "StateMap<String, i64>").collection(CollectionKind::Map)]);
+        for plain in ["HashMap<String,i64>", "BTreeMap<String,i64>"] {
+            let plan = map.plan(&stored(&[("stock", plain)])).unwrap();
+            assert_eq!(plan.sources, [Source::Value("stock".to_owned())]);
+            assert_eq!(plan.stale, BTreeSet::from(["stock".to_owned()]));
+            assert!(!plan.is_plain());
+        }
+        for other in ["HashMap<String,u64>", "Vec<String,i64>", "HashMap<String,i64,S>", "StateMap<String,u64>", "i64"]
+        {
+            assert!(map.plan(&stored(&[("stock", other)])).is_err(), "{other}");
+        }
+        assert!(map.plan(&stored(&[("stock", "StateMap<String,i64>")])).unwrap().is_plain());
+    }
+
+    #[test]
+    fn a_collection_that_is_renamed_or_dropped_leaves_a_key_behind() {
+        let before = stored(&[("old", "StateSet<u8>"), ("gone", "StateDeque<u8>")]);
+        let after = Schema::new(vec![Field::new("new", "StateSet<u8>").alias("old").collection(CollectionKind::Set)]);
+        let plan = after.removed(&["gone"]).plan(&before).unwrap();
+        assert_eq!(plan.sources, [Source::Entries("old".to_owned())]);
+        let stale = [(CollectionKind::Deque, "gone".to_owned()), (CollectionKind::Set, "old".to_owned())];
+        assert_eq!(plan.stale_collections, stale);
+        assert!(plan.stale.is_empty() && !plan.is_plain());
     }
 
     #[test]

@@ -1,101 +1,225 @@
-//! The last known good value of every persisted field: what is compared, and what is rolled back to.
+//! The last known good state of a handler: what is compared, and what is rolled back to.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Persistable;
+use super::collection::{CollectionChanges, CollectionKind, EntryChanges, Mark};
 use super::msgpack::StateError;
 use super::schema::Schema;
 
-/// Encoded values of all persisted fields of one handler.
+/// Encoded values of all plain fields of one handler, and what is known of its collections.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     names: Vec<&'static str>,
+    /// Empty for collections: they remember for themselves what has changed.
     values: Vec<Vec<u8>>,
-    scratch: Vec<u8>,
-    /// Where each field's value ends in `scratch`.
+    stamps: Vec<u64>,
+    collections: Vec<Held>,
+    /// Fields that may have changed, and where each one's value ends in `scratch`.
+    suspects: Vec<usize>,
     ends: Vec<usize>,
+    scratch: Vec<u8>,
+}
+
+/// A collection as it is stored.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    index: usize,
+    kind: CollectionKind,
+    mark: Mark,
+    entries: u64,
 }
 
 /// A field and its new encoded value.
-pub(crate) type Changed = (&'static str, Vec<u8>);
+pub type Changed = (&'static str, Vec<u8>);
+
+/// What a message has changed in the state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Plain fields.
+    pub fields: Vec<Changed>,
+    /// Collections.
+    pub collections: Vec<CollectionChanges>,
+}
+
+/// Where the value of a field is to come from.
+pub(crate) enum Restored {
+    /// Its stored value; for a collection, that of the plain field which it was.
+    Value(Vec<u8>),
+    /// Its default, else what the handler was built with.
+    Default,
+    /// It is a collection that was filled already.
+    Filled,
+}
 
 impl Snapshot {
     /// The values that the handler holds now.
     pub fn of<H: Persistable>(handler: &H, schema: &Schema) -> Result<Self, StateError> {
-        let names: Vec<_> = schema.fields().iter().map(|field| field.name()).collect();
-        let mut values = Vec::with_capacity(names.len());
-        for (index, name) in names.iter().enumerate() {
-            let mut value = Vec::new();
-            handler.snapshot(index, &mut value).map_err(|error| error.in_field(name))?;
-            values.push(value);
+        let fields = schema.fields();
+        let names: Vec<_> = fields.iter().map(|field| field.name()).collect();
+        let collections = fields.iter().enumerate().filter_map(|(index, field)| {
+            Some(Held { index, kind: field.collection_kind()?, mark: Mark::default(), entries: 0 })
+        });
+        let mut snapshot = Self {
+            values: vec![Vec::new(); names.len()],
+            stamps: vec![0; names.len()],
+            collections: collections.collect(),
+            suspects: Vec::new(),
+            ends: Vec::new(),
+            scratch: Vec::new(),
+            names,
+        };
+        for (index, name) in snapshot.names.iter().enumerate() {
+            handler.snapshot(index, &mut snapshot.values[index]).map_err(|error| error.in_field(name))?;
         }
-        Ok(Self { names, values, scratch: Vec::new(), ends: Vec::new() })
+        snapshot.take_stamps(handler);
+        Ok(snapshot)
     }
 
-    /// Sets every field of the handler: to its value in `stored`, else its default, else what `initial` holds. Then remembers them.
+    /// Sets every field of the handler, then remembers them. Collections that are not filled already are to be written
+    /// whole.
     pub fn restore<H: Persistable>(
         &mut self,
         handler: &mut H,
-        stored: &[Option<Vec<u8>>],
+        restored: &[Restored],
         initial: &Self,
     ) -> Result<(), StateError> {
         for (index, name) in self.names.iter().enumerate() {
-            let result = match stored.get(index).and_then(Option::as_ref) {
-                Some(value) => handler.restore(index, value),
-                None => {
+            let result = match restored.get(index).unwrap_or(&Restored::Default) {
+                Restored::Value(value) => handler.restore(index, value),
+                Restored::Default => {
                     let built = handler.restore(index, &initial.values[index]);
                     handler.set_default(index);
                     built
                 }
+                Restored::Filled => Ok(()),
             };
             result.map_err(|error| error.in_field(name))?;
         }
         for (index, name) in self.names.iter().enumerate() {
             self.values[index].clear();
-            handler.snapshot(index, &mut self.values[index]).map_err(|error| error.in_field(name))?;
+            match handler.collection(index) {
+                Some(_) => {}
+                None => handler.snapshot(index, &mut self.values[index]).map_err(|error| error.in_field(name))?,
+            }
         }
+        for held in &mut self.collections {
+            let Some(collection) = handler.collection(held.index) else { continue };
+            collection.settle();
+            collection.renew_mark();
+            (held.mark, held.entries) = (collection.mark(), collection.stored_len());
+        }
+        self.take_stamps(handler);
         Ok(())
     }
 
-    /// The fields whose values differ from those remembered. Remembers the new ones, all or (after an error) none.
-    pub fn changes<H: Persistable>(&mut self, handler: &H) -> Result<Vec<Changed>, StateError> {
+    /// A message of this time is about to be handled.
+    pub fn begin<H: Persistable>(&self, handler: &mut H, now_ms: u64) {
+        for held in &self.collections {
+            if let Some(collection) = handler.collection(held.index) {
+                collection.begin(now_ms);
+            }
+        }
+    }
+
+    /// What differs from what is remembered. Remembers the new values, all or (after an error) none; then
+    /// [`roll_back`](Self::roll_back) must follow.
+    pub fn changes<H: Persistable>(&mut self, handler: &mut H) -> Result<Changes, StateError> {
+        self.suspects.clear();
+        handler.suspects(&mut self.stamps, &mut self.suspects);
         self.scratch.clear();
         self.ends.clear();
-        for (index, name) in self.names.iter().enumerate() {
-            handler.snapshot(index, &mut self.scratch).map_err(|error| error.in_field(name))?;
+        for index in &self.suspects {
+            handler.snapshot(*index, &mut self.scratch).map_err(|error| error.in_field(self.names[*index]))?;
             self.ends.push(self.scratch.len());
         }
-        let mut changed = Vec::new();
+        let collections = self.collection_changes(handler)?;
+
+        let mut fields = Vec::new();
         let mut start = 0;
-        for (index, end) in self.ends.iter().copied().enumerate() {
+        for (index, end) in self.suspects.iter().copied().zip(self.ends.iter().copied()) {
             let value = &self.scratch[start..end];
             if self.values[index] != value {
                 self.values[index].clear();
                 self.values[index].extend_from_slice(value);
-                changed.push((self.names[index], value.to_vec()));
+                fields.push((self.names[index], value.to_vec()));
             }
             start = end;
+        }
+        Ok(Changes { fields, collections })
+    }
+
+    fn collection_changes<H: Persistable>(&mut self, handler: &mut H) -> Result<Vec<CollectionChanges>, StateError> {
+        let mut changed = Vec::new();
+        for held in &self.collections {
+            let Some(collection) = handler.collection(held.index) else { continue };
+            let changes = if collection.mark() == held.mark {
+                collection.changes()
+            } else {
+                // Another one was assigned to the field: it knows nothing of what is stored.
+                collection.all().map(|set| EntryChanges { cleared: true, set, removed: Vec::new() })
+            };
+            let changes = changes.map_err(|error| error.in_field(self.names[held.index]))?;
+            if changes.is_empty() && collection.mark() == held.mark {
+                continue;
+            }
+            let after = collection.stored_len();
+            changed.push(CollectionChanges {
+                kind: held.kind,
+                field: self.names[held.index].into(),
+                changes,
+                before: Some(held.entries),
+                after: (after != held.entries).then_some(after),
+            });
+        }
+        for held in &mut self.collections {
+            let Some(collection) = handler.collection(held.index) else { continue };
+            if collection.mark() != held.mark {
+                collection.renew_mark();
+                held.mark = collection.mark();
+            }
+            collection.settle();
+            held.entries = collection.stored_len();
         }
         Ok(changed)
     }
 
     /// Puts the remembered values back into the handler.
-    pub fn roll_back<H: Persistable>(&self, handler: &mut H) -> Result<(), StateError> {
-        let mut held = Vec::new();
+    pub fn roll_back<H: Persistable>(&mut self, handler: &mut H) -> Result<(), StateError> {
+        for held in &self.collections {
+            let Some(collection) = handler.collection(held.index) else { continue };
+            let result = if collection.mark() == held.mark {
+                collection.roll_back()
+            } else {
+                Err(StateError::new("another collection was assigned to it, and what it held is gone"))
+            };
+            result.map_err(|error| error.in_field(self.names[held.index]))?;
+        }
+        let mut encoded = Vec::new();
         for (index, value) in self.values.iter().enumerate() {
-            held.clear();
+            if handler.collection(index).is_some() {
+                continue;
+            }
+            encoded.clear();
             // A hash map that is decoded again is written in another order: leave what has not changed. A value that
             // cannot be written, or panics, has.
-            let encoded = catch_unwind(AssertUnwindSafe(|| handler.snapshot(index, &mut held)));
-            if !matches!(encoded, Ok(Ok(()))) || held != *value {
+            let written = catch_unwind(AssertUnwindSafe(|| handler.snapshot(index, &mut encoded)));
+            if !matches!(written, Ok(Ok(()))) || encoded != *value {
                 handler.restore(index, value).map_err(|error| error.in_field(self.names[index]))?;
             }
         }
+        self.take_stamps(handler);
         Ok(())
     }
 
-    /// All fields with the remembered values.
+    /// All plain fields with the remembered values.
     pub fn all(&self) -> Vec<Changed> {
-        self.names.iter().copied().zip(self.values.iter().cloned()).collect()
+        let is_plain = |index: &usize| self.collections.iter().all(|held| held.index != *index);
+        (0..self.names.len()).filter(is_plain).map(|index| (self.names[index], self.values[index].clone())).collect()
+    }
+
+    fn take_stamps<H: Persistable>(&mut self, handler: &H) {
+        self.suspects.clear();
+        handler.suspects(&mut self.stamps, &mut self.suspects);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::entry::Fields;
 use crate::id::EntryId;
+use crate::persist::CollectionChanges;
 use crate::staged::Trim;
 
 use super::head::Head;
@@ -126,6 +127,8 @@ pub struct Commit {
     pub fields: Vec<(&'static str, Vec<u8>)>,
     /// State fields to delete.
     pub deleted: Vec<String>,
+    /// Changes to collections beside the record.
+    pub collections: Vec<CollectionChanges>,
     /// Publishes first, then trims.
     pub operations: Vec<Operation>,
 }
@@ -142,12 +145,14 @@ impl Commit {
                 Operation::Trim { stream, .. } => stream.len() + 64,
             })
             .sum();
-        512 + fields + operations
+        let collections: usize = self.collections.iter().map(CollectionChanges::size_bytes).sum();
+        512 + fields + collections + operations
     }
 }
 
 /// What the committer sends, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all steps are commits")]
 pub enum Step {
     Commit(Commit),
     Renew { lease_ms: u64 },
@@ -163,6 +168,8 @@ pub enum Divergence {
     Gap,
     /// The last entry of the read is not there any more, or is another one.
     Gone,
+    /// A collection holds more or fewer entries than the step before left there.
+    Entries,
 }
 
 /// What a renewal found.

@@ -165,6 +165,7 @@ mod tests {
             proof: None,
             fields: Vec::new(),
             deleted: Vec::new(),
+            collections: Vec::new(),
             operations: Vec::new(),
         })
     }

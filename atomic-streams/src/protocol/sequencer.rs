@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::id::EntryId;
+use crate::persist::Changes;
 use crate::staged::Staged;
 
 use super::messages::{Commit, Operation, Owned, Proof};
@@ -21,9 +22,6 @@ pub struct Sequencer {
     /// Outputs that a commit of this session has checked, or the latest of them.
     checked: HashSet<String>,
 }
-
-/// A state field's name and its new encoded value.
-pub type Changed = (&'static str, Vec<u8>);
 
 impl Sequencer {
     pub fn new(owned: &Owned) -> Self {
@@ -47,22 +45,22 @@ impl Sequencer {
     }
 
     /// The commit of one entry.
-    pub fn entry(&mut self, id: EntryId, fields: Vec<Changed>, staged: Staged) -> Commit {
+    pub fn entry(&mut self, id: EntryId, changes: Changes, staged: Staged) -> Commit {
         self.position = id;
         self.processed += 1;
         let operations = self.operations(staged);
-        self.step(Some(id), fields, Vec::new(), operations)
+        self.step(Some(id), changes, Vec::new(), operations)
     }
 
     /// A step that moves the sequence alone: it carries a proof that waits, or the state that a new schema makes.
-    pub fn nothing(&mut self, fields: Vec<Changed>, deleted: Vec<String>) -> Commit {
-        self.step(None, fields, deleted, Vec::new())
+    pub fn nothing(&mut self, changes: Changes, deleted: Vec<String>) -> Commit {
+        self.step(None, changes, deleted, Vec::new())
     }
 
     fn step(
         &mut self,
         entry: Option<EntryId>,
-        fields: Vec<Changed>,
+        changes: Changes,
         deleted: Vec<String>,
         operations: Vec<Operation>,
     ) -> Commit {
@@ -75,8 +73,9 @@ impl Sequencer {
             processed: self.processed,
             entries_read: None,
             proof: self.proof.take(),
-            fields,
+            fields: changes.fields,
             deleted,
+            collections: changes.collections,
             operations,
         }
     }
@@ -136,9 +135,9 @@ mod tests {
     #[test]
     fn each_commit_follows_the_one_before() {
         let mut sequencer = sequencer();
-        let one = sequencer.entry(EntryId::new(4, 0), Vec::new(), Staged::default());
-        let two = sequencer.nothing(Vec::new(), Vec::new());
-        let three = sequencer.entry(EntryId::new(5, 0), Vec::new(), Staged::default());
+        let one = sequencer.entry(EntryId::new(4, 0), Changes::default(), Staged::default());
+        let two = sequencer.nothing(Changes::default(), Vec::new());
+        let three = sequencer.entry(EntryId::new(5, 0), Changes::default(), Staged::default());
         assert_eq!([one.follows, two.follows, three.follows], [5, 6, 7]);
         assert_eq!([one.processed, two.processed, three.processed], [5, 5, 6]);
         assert_eq!(two.position, one.position);
@@ -150,8 +149,8 @@ mod tests {
         let proof = Proof { first: EntryId::new(4, 0), last: EntryId::new(5, 0), digest: "d".into() };
         sequencer.begin_read(proof.clone());
         assert!(sequencer.owes_proof());
-        assert_eq!(sequencer.entry(EntryId::new(4, 0), Vec::new(), Staged::default()).proof, Some(proof));
-        assert_eq!(sequencer.entry(EntryId::new(5, 0), Vec::new(), Staged::default()).proof, None);
+        assert_eq!(sequencer.entry(EntryId::new(4, 0), Changes::default(), Staged::default()).proof, Some(proof));
+        assert_eq!(sequencer.entry(EntryId::new(5, 0), Changes::default(), Staged::default()).proof, None);
     }
 
     #[test]
@@ -165,8 +164,11 @@ mod tests {
                 .map(|operation| matches!(operation, Operation::Publish { check: true, .. }))
                 .collect()
         };
-        assert_eq!(checks(sequencer.entry(EntryId::new(4, 0), Vec::new(), staged.clone())), [true, false, true]);
-        assert_eq!(checks(sequencer.entry(EntryId::new(5, 0), Vec::new(), staged)), [false, false, false]);
+        assert_eq!(
+            checks(sequencer.entry(EntryId::new(4, 0), Changes::default(), staged.clone())),
+            [true, false, true]
+        );
+        assert_eq!(checks(sequencer.entry(EntryId::new(5, 0), Changes::default(), staged)), [false, false, false]);
     }
 
     #[test]
@@ -174,7 +176,7 @@ mod tests {
         let mut sequencer = sequencer();
         for n in 0..=2 * MAX_CHECKED {
             let staged = Staged { publishes: vec![publish(&n.to_string())], trims: Vec::new() };
-            sequencer.entry(EntryId::new(n as u64 + 4, 0), Vec::new(), staged);
+            sequencer.entry(EntryId::new(n as u64 + 4, 0), Changes::default(), staged);
         }
         assert!(sequencer.checked.len() <= MAX_CHECKED);
     }
@@ -185,7 +187,7 @@ mod tests {
             publishes: vec![publish("a")],
             trims: vec![("a".into(), Trim::max_len(9)), ("b".into(), Trim::max_len(1)), ("a".into(), Trim::max_len(5))],
         };
-        let operations = sequencer().entry(EntryId::new(4, 0), Vec::new(), staged).operations;
+        let operations = sequencer().entry(EntryId::new(4, 0), Changes::default(), staged).operations;
         assert!(matches!(operations[0], Operation::Publish { .. }));
         assert_eq!(operations[1], Operation::Trim { stream: "b".into(), trim: Trim::max_len(1) });
         assert_eq!(operations[2], Operation::Trim { stream: "a".into(), trim: Trim::max_len(5) });

@@ -1,6 +1,7 @@
 //! The names that belong to one subscription.
 
 use crate::name;
+use crate::persist::CollectionKind;
 
 /// A stream, a group on it, and the key of their record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +50,11 @@ impl Subscription {
     /// The key of the record, in the stream's own cluster slot; also the channel that announces its release.
     pub fn record(&self) -> &str {
         &self.record
+    }
+
+    /// The key of a collection beside the record, in the same slot.
+    pub fn collection(&self, kind: CollectionKind, field: &str) -> String {
+        format!("{}@{kind}:{field}", self.record)
     }
 }
 

@@ -12,9 +12,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, Pipeline, RedisError, Value};
 
 pub(crate) use self::connection::Connector;
-use super::{Findings, Link, Loaded, Store, StoreError};
+use super::{Findings, Link, Loaded, Scanned, Store, StoreError};
 use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
+use crate::persist::CollectionKind;
 use crate::protocol::{AttachReply, AttachRequest, Step, StepReply, Subscription, Timing};
 use crate::script;
 
@@ -107,6 +108,18 @@ impl Link for RedisLink {
                 None => return Ok(loaded),
             }
         }
+    }
+
+    async fn scan(
+        &mut self,
+        kind: CollectionKind,
+        field: &str,
+        cursor: Option<&str>,
+        count: usize,
+    ) -> Result<Scanned, StoreError> {
+        let collection = self.subscription.collection(kind, field);
+        let command = request::scan(&self.subscription, &collection, cursor, count);
+        reply::scan(self.query(&command, self.reply_timeout).await?)
     }
 
     async fn send(&mut self, token: &str, steps: &[Step]) -> Vec<Result<StepReply, StoreError>> {

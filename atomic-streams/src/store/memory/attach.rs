@@ -98,7 +98,7 @@ fn examine(
     let (Some(head), Ok(lease_ms)) = (head, lease_ms) else {
         return Ok(Err(AttachReply::Format { format: text("@format") }));
     };
-    let is_whole = ["@epoch", "@position", "@processed"].iter().all(|name| record.contains_key(*name));
+    let is_whole = ["@epoch", "@position", "@processed"].iter().all(|name| record.contains_key(name.as_bytes()));
     if text("@format") != "1" || !is_whole {
         return Ok(Err(AttachReply::Format { format: text("@format") }));
     }

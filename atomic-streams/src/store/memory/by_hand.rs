@@ -225,7 +225,16 @@ impl MemoryStore {
     pub fn record(&self, subscription: &Subscription) -> Option<BTreeMap<String, Vec<u8>>> {
         let server = self.shared.server();
         let record = server.keys.hash(subscription.record()).ok()??;
-        Some(record.iter().map(|(name, value)| (name.to_string(), value.to_vec())).collect())
+        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        Some(record.iter().map(|(name, value)| (text(name), value.to_vec())).collect())
+    }
+
+    /// The entries of a hash.
+    #[must_use]
+    pub fn hash(&self, key: &str) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let server = self.shared.server();
+        let hash = server.keys.hash(key).ok().flatten().into_iter().flatten();
+        hash.map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
     }
 
     /// Writes a field of a subscription's record.

@@ -3,6 +3,7 @@
 use super::keys::{ErrorReply, Hash, Keys};
 use super::record::{id, named};
 use crate::id::EntryId;
+use crate::persist::CollectionChanges;
 use crate::protocol::{Commit, Divergence, Head, Operation, Proof, StepReply, Subscription, Token};
 use crate::staged::Trim;
 
@@ -34,6 +35,12 @@ pub(super) fn commit(
         }
     }
 
+    for collection in &commit.collections {
+        if let Some(refusal) = check_collection(keys, subscription, &follows, collection)? {
+            return Ok(refusal);
+        }
+    }
+
     // Apply: what can still fail comes first and is undone.
     let mut added: Vec<(&str, EntryId)> = Vec::new();
     for operation in &commit.operations {
@@ -51,6 +58,9 @@ pub(super) fn commit(
         }
     }
     write_record(keys, subscription, commit, &follows)?;
+    for collection in &commit.collections {
+        write_collection(keys, subscription, collection)?;
+    }
     keys.delete_fields(subscription.record(), &commit.deleted)?;
 
     let entries_read = commit.entries_read.map(|read| i64::try_from(read).unwrap_or(i64::MAX));
@@ -108,6 +118,48 @@ fn check_proof(
         Some(entry) if entry.digest() == proof.digest => Ok(None),
         _ => diverged(Divergence::Gone),
     }
+}
+
+/// The reply to a step that changes a collection which another hand has changed.
+fn check_collection(
+    keys: &Keys,
+    subscription: &Subscription,
+    follows: &Head,
+    collection: &CollectionChanges,
+) -> Result<Option<StepReply>, ErrorReply> {
+    let key = subscription.collection(collection.kind, &collection.field);
+    if let Some(kind) = keys.get(&key).map(|value| value.kind()).filter(|kind| *kind != "hash") {
+        let why = format!("WRONGTYPE the key holds a {kind}, not a hash");
+        return Ok(Some(StepReply::Refused { key, why }));
+    }
+    let entries = keys.hash(&key)?.map_or(0, |hash| hash.len() as u64);
+    if collection.before.is_none_or(|before| before == entries) {
+        return Ok(None);
+    }
+    let Some(record) = keys.hash(subscription.record())? else { return Ok(None) };
+    Ok(Some(StepReply::Diverged {
+        found: follows.to_string(),
+        position: named(record, "@position").unwrap_or_default(),
+        why: Divergence::Entries,
+    }))
+}
+
+fn write_collection(
+    keys: &mut Keys,
+    subscription: &Subscription,
+    collection: &CollectionChanges,
+) -> Result<(), ErrorReply> {
+    let CollectionChanges { kind, field, changes, after, .. } = collection;
+    let key = subscription.collection(*kind, field);
+    if changes.cleared {
+        keys.remove(&key);
+    }
+    if !changes.set.is_empty() {
+        keys.set_fields(&key, changes.set.iter().map(|(key, value)| (key, value.as_slice())))?;
+    }
+    keys.delete_fields(&key, &changes.removed)?;
+    let Some(after) = after else { return Ok(()) };
+    keys.set_fields(subscription.record(), [(format!("@size:{field}"), after.to_string().as_bytes())])
 }
 
 fn write_record(

@@ -11,7 +11,7 @@ use crate::protocol::Failure;
 use crate::store::StoreError;
 
 /// What a hash key holds.
-pub(super) type Hash = BTreeMap<Arc<str>, Arc<[u8]>>;
+pub(super) type Hash = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
 
 /// What one key holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,10 +72,10 @@ impl Keys {
     }
 
     /// `HSET`.
-    pub fn set_fields<'a>(
+    pub fn set_fields<'a, N: AsRef<[u8]>>(
         &mut self,
         key: &str,
-        fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+        fields: impl IntoIterator<Item = (N, &'a [u8])>,
     ) -> Result<(), ErrorReply> {
         self.hash(key)?;
         let mut bytes = 0;
@@ -83,6 +83,7 @@ impl Keys {
             return Err(ErrorReply::wrong_type());
         };
         for (name, value) in fields {
+            let name = name.as_ref();
             bytes += name.len() + value.len();
             match hash.get_mut(name) {
                 Some(held) => *held = value.into(),
@@ -96,12 +97,12 @@ impl Keys {
     }
 
     /// `HDEL`.
-    pub fn delete_fields(&mut self, key: &str, names: &[String]) -> Result<(), ErrorReply> {
-        if self.hash(key)?.is_some_and(|hash| names.iter().any(|name| hash.contains_key(name.as_str())))
+    pub fn delete_fields(&mut self, key: &str, names: &[impl AsRef<[u8]>]) -> Result<(), ErrorReply> {
+        if self.hash(key)?.is_some_and(|hash| names.iter().any(|name| hash.contains_key(name.as_ref())))
             && let Value::Hash(hash) = self.change(key, || Value::Hash(Hash::new()))
         {
             for name in names {
-                hash.remove(name.as_str());
+                hash.remove(name.as_ref());
             }
             if hash.is_empty() {
                 self.remove(key);

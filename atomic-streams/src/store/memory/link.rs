@@ -9,8 +9,9 @@ use super::faults::{connection_lost, is_broken};
 use super::server::{Server, Shared};
 use crate::entry::Entry;
 use crate::id::EntryId;
+use crate::persist::CollectionKind;
 use crate::protocol::{AttachReply, AttachRequest, Step, StepReply, Subscription};
-use crate::store::{Link, Loaded, StoreError};
+use crate::store::{Link, Loaded, Scanned, StoreError};
 
 pub(super) struct MemoryLink {
     pub shared: Arc<Shared>,
@@ -50,6 +51,18 @@ impl Link for MemoryLink {
 
     async fn load(&mut self, names: &[String]) -> Result<Option<Loaded>, StoreError> {
         self.call(|server, subscription| server.load(subscription, names))
+    }
+
+    async fn scan(
+        &mut self,
+        kind: CollectionKind,
+        field: &str,
+        cursor: Option<&str>,
+        count: usize,
+    ) -> Result<Scanned, StoreError> {
+        self.call(|server, subscription| {
+            server.scan(subscription, &subscription.collection(kind, field), cursor, count)
+        })
     }
 
     async fn send(&mut self, token: &str, steps: &[Step]) -> Vec<Result<StepReply, StoreError>> {

@@ -7,7 +7,7 @@ use crate::id::EntryId;
 
 /// A field as text, if the record has it.
 pub(super) fn named(record: &Hash, name: &str) -> Option<String> {
-    record.get(name).map(|value| String::from_utf8_lossy(value).into_owned())
+    record.get(name.as_bytes()).map(|value| String::from_utf8_lossy(value).into_owned())
 }
 
 /// A field that is an entry ID.
@@ -22,7 +22,7 @@ pub(super) fn number(record: &Hash, name: &str) -> Result<i64, ErrorReply> {
 
 /// A field that is a number, or empty, or not there.
 pub(super) fn optional_number(record: &Hash, name: &str) -> Result<Option<i64>, ErrorReply> {
-    match record.get(name) {
+    match record.get(name.as_bytes()) {
         Some(value) if value.is_empty() => Ok(None),
         _ => parsed(record, name),
     }

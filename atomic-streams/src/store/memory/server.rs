@@ -11,11 +11,12 @@ use super::commit::commit;
 use super::faults::{CommitFault, Faults, is_broken};
 use super::history::History;
 use super::keys::{ErrorReply, Keys};
+use super::record::named;
 use super::renew::{release, renew};
 use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::protocol::{AttachReply, AttachRequest, Head, Step, StepReply, Subscription};
-use crate::store::{Loaded, StoreError};
+use crate::store::{Loaded, Scanned, StoreError};
 
 /// What all handles and connections share.
 #[derive(Debug, Default)]
@@ -101,11 +102,29 @@ impl Server {
 
     pub fn load(&self, subscription: &Subscription, names: &[String]) -> Result<Option<Loaded>, StoreError> {
         let Some(record) = self.keys.hash(subscription.record())? else { return Ok(None) };
-        let Some(head) = record.get("@head") else { return Ok(None) };
+        let Some(head) = record.get(&b"@head"[..]) else { return Ok(None) };
         let head = std::str::from_utf8(head).ok().and_then(Head::parse);
         let head = head.ok_or_else(|| StoreError::unexpected("@head"))?;
-        let values = names.iter().map(|name| record.get(name.as_str()).map(|value| value.to_vec())).collect();
+        let values = names.iter().map(|name| record.get(name.as_bytes()).map(|value| value.to_vec())).collect();
         Ok(Some(Loaded { head, values }))
+    }
+
+    /// A part of a collection, from the key `cursor` on, which is written in hexadecimal digits.
+    pub fn scan(
+        &self,
+        subscription: &Subscription,
+        collection: &str,
+        cursor: Option<&str>,
+        count: usize,
+    ) -> Result<Scanned, StoreError> {
+        let record = self.keys.hash(subscription.record())?;
+        let head = record.and_then(|record| Head::parse(&named(record, "@head")?));
+        let entries = self.keys.hash(collection)?.into_iter().flatten();
+        let total = entries.clone().count() as u64;
+        let hex = |key: &[u8]| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let mut rest = entries.skip_while(|(key, _)| cursor.is_some_and(|cursor| *hex(key) < *cursor));
+        let part = rest.by_ref().take(count).map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+        Ok(Scanned { head, total, entries: part, cursor: rest.next().map(|(key, _)| hex(key)) })
     }
 
     /// Entries after `after`, at most `count` of them.

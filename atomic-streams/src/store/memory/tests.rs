@@ -54,6 +54,7 @@ fn commit(follows: u64, position: EntryId) -> Step {
         proof: None,
         fields: vec![("count", follows.to_string().into_bytes())],
         deleted: Vec::new(),
+        collections: Vec::new(),
         operations: vec![Operation::Publish { stream: "out".into(), fields: fields("x"), check: true }],
     })
 }

@@ -9,7 +9,7 @@ use crate::id::EntryId;
 use crate::protocol::{
     AttachReply, Behind, Divergence, Failure, Head, Owned, Permanent, Renewed, Step, StepReply, Transient,
 };
-use crate::store::{Loaded, StoreError};
+use crate::store::{Loaded, Scanned, StoreError};
 
 /// Classifies what went wrong on a connection.
 pub(super) fn error(error: RedisError) -> StoreError {
@@ -86,6 +86,22 @@ pub(super) fn load(value: Value) -> Result<Option<Loaded>, StoreError> {
     Ok(Some(Loaded { head, values: values.collect::<Result<_, _>>()? }))
 }
 
+pub(super) fn scan(value: Value) -> Result<Scanned, StoreError> {
+    let wrong = || StoreError::unexpected("scan");
+    let mut parts = Parts::of(value)?;
+    let head = parts.optional_text()?.map(|head| Head::parse(&head).ok_or_else(wrong)).transpose()?;
+    let total = parts.number()?;
+    let cursor = Some(parts.text()?).filter(|cursor| cursor != "0");
+    let Some(Value::Array(flat)) = parts.0.next() else { return Err(wrong()) };
+    let mut entries = Vec::with_capacity(flat.len() / 2);
+    let mut flat = flat.into_iter();
+    while let Some(key) = flat.next() {
+        let (Value::BulkString(key), Some(Value::BulkString(value))) = (key, flat.next()) else { return Err(wrong()) };
+        entries.push((key, value));
+    }
+    Ok(Scanned { head, total, cursor, entries })
+}
+
 pub(super) fn step(step: &Step, value: Value) -> Result<StepReply, StoreError> {
     match (step, checked(value)?) {
         (Step::Commit(_), Value::Int(1)) => Ok(StepReply::Committed { cursor_trouble: None, trim_trouble: None }),
@@ -121,6 +137,7 @@ fn outcome(value: Value) -> Result<StepReply, StoreError> {
                 "sequence" => Divergence::Sequence,
                 "gap" => Divergence::Gap,
                 "gone" => Divergence::Gone,
+                "entries" => Divergence::Entries,
                 other => return Err(StoreError::unexpected(other)),
             },
         },

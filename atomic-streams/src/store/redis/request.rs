@@ -6,6 +6,7 @@ use redis::Cmd;
 
 use crate::entry::Fields;
 use crate::id::EntryId;
+use crate::persist::CollectionChanges;
 use crate::protocol::{AttachRequest, Commit, Head, Operation, Start, Step, Subscription};
 use crate::script::{self, Script};
 use crate::staged::{Bound, Trim};
@@ -31,6 +32,12 @@ pub(super) fn attach(subscription: &Subscription, request: &AttachRequest) -> Cm
 pub(super) fn load(subscription: &Subscription, names: &[String]) -> Cmd {
     let mut command = redis::cmd("HMGET");
     command.arg(subscription.record()).arg("@head").arg(names);
+    command
+}
+
+pub(super) fn scan(subscription: &Subscription, collection: &str, cursor: Option<&str>, count: usize) -> Cmd {
+    let mut command = evalsha(&script::SCAN, 5, 256);
+    command.arg(2).arg(subscription.record()).arg(collection).arg(cursor.unwrap_or("0")).arg(count);
     command
 }
 
@@ -81,9 +88,15 @@ fn commit(subscription: &Subscription, token: &str, commit: &Commit) -> Cmd {
         Operation::Publish { fields, .. } => 5 + 2 * fields.len(),
         Operation::Trim { .. } => 5,
     });
-    let arguments = 16 + 2 * commit.fields.len() + commit.deleted.len() + arguments.sum::<usize>();
+    let collections = commit.collections.iter().map(|each| 9 + 2 * each.changes.set.len() + each.changes.removed.len());
+    let arguments =
+        16 + 2 * commit.fields.len() + commit.deleted.len() + arguments.sum::<usize>() + collections.sum::<usize>();
     let mut command = evalsha(&script::COMMIT, arguments, commit.size_bytes());
-    command.arg(2 + outputs.names.len()).arg(subscription.record()).arg(subscription.stream()).arg(&outputs.names);
+    command.arg(2 + outputs.names.len() + commit.collections.len());
+    command.arg(subscription.record()).arg(subscription.stream()).arg(&outputs.names);
+    for collection in &commit.collections {
+        command.arg(subscription.collection(collection.kind, &collection.field));
+    }
 
     let mut text = Vec::with_capacity(96);
     for sequence in [commit.follows, commit.follows + 1] {
@@ -108,6 +121,9 @@ fn commit(subscription: &Subscription, token: &str, commit: &Commit) -> Cmd {
     if !commit.deleted.is_empty() {
         command.arg("D").arg(commit.deleted.len()).arg(&commit.deleted);
     }
+    for (index, collection) in commit.collections.iter().enumerate() {
+        collection_arguments(&mut command, 3 + outputs.names.len() + index, collection);
+    }
     for operation in &commit.operations {
         match operation {
             Operation::Publish { stream, fields, check } => {
@@ -127,6 +143,25 @@ fn commit(subscription: &Subscription, token: &str, commit: &Commit) -> Cmd {
         }
     }
     command
+}
+
+fn collection_arguments(command: &mut Cmd, key: usize, collection: &CollectionChanges) {
+    let CollectionChanges { field, changes, before, after, .. } = collection;
+    command.arg("M").arg(key).arg(format!("@size:{field}"));
+    for entries in [before, after] {
+        match entries {
+            Some(entries) => command.arg(*entries),
+            None => command.arg(""),
+        };
+    }
+    command.arg(u8::from(changes.cleared)).arg(2 * changes.set.len());
+    for (key, value) in &changes.set {
+        command.arg(key.as_slice()).arg(value.as_slice());
+    }
+    command.arg(changes.removed.len());
+    for key in &changes.removed {
+        command.arg(key.as_slice());
+    }
 }
 
 fn trim_arguments(command: &mut Cmd, trim: Trim) {
