@@ -19,6 +19,7 @@ pub use schema::{Field, Schema, SchemaChange};
 pub(crate) use schema::{Plan, Source, Stored};
 #[doc(hidden)]
 pub use snapshot::Changes;
+pub use snapshot::LARGE_FIELD_BYTES;
 pub(crate) use snapshot::{Restored, Snapshot};
 
 /// A handler whose fields survive it: kept in Redis, committed with every message, restored at every start.

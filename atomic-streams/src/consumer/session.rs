@@ -183,6 +183,16 @@ impl<H: Handler> Worker<H> {
             }
             match self.handle_once(handling, entry).await? {
                 Ok((changes, staged)) => {
+                    while let Some((field, bytes)) = self.snapshot.newly_large() {
+                        warn!(
+                            stream = self.stream(),
+                            group = self.group(),
+                            field,
+                            bytes,
+                            "a field is large: all of it is encoded for every message and written with every change; \
+                             a StateMap, StateSet or StateDeque writes only what changes"
+                        );
+                    }
                     let commit = handling.sequencer.entry(entry.id, changes, staged);
                     handling.stage(commit);
                     if std::mem::take(&mut handling.retrying) {

@@ -7,6 +7,13 @@ use super::collection::{CollectionChanges, CollectionKind, EntryChanges, Mark};
 use super::msgpack::StateError;
 use super::schema::Schema;
 
+/// Size of a plain field's encoded value from which the consumer warns of it, once: 64 KiB.
+///
+/// Every message encodes the whole value to see whether it has changed, and every change writes all of it. From here on
+/// that is likely to be most of what a message costs; a [`StateMap`](super::StateMap), `StateSet` or `StateDeque` writes
+/// only the entries that change.
+pub const LARGE_FIELD_BYTES: usize = 64 << 10;
+
 /// Encoded values of all plain fields of one handler, and what is known of its collections.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
@@ -19,6 +26,9 @@ pub(crate) struct Snapshot {
     suspects: Vec<usize>,
     ends: Vec<usize>,
     scratch: Vec<u8>,
+    /// Fields whose values were found large, the last ones not told yet.
+    large: Vec<usize>,
+    told: usize,
 }
 
 /// A collection as it is stored.
@@ -67,6 +77,8 @@ impl Snapshot {
             suspects: Vec::new(),
             ends: Vec::new(),
             scratch: Vec::new(),
+            large: Vec::new(),
+            told: 0,
             names,
         };
         for (index, name) in snapshot.names.iter().enumerate() {
@@ -139,6 +151,9 @@ impl Snapshot {
         let mut start = 0;
         for (index, end) in self.suspects.iter().copied().zip(self.ends.iter().copied()) {
             let value = &self.scratch[start..end];
+            if value.len() > LARGE_FIELD_BYTES && !self.large.contains(&index) {
+                self.large.push(index);
+            }
             if self.values[index] != value {
                 self.values[index].clear();
                 self.values[index].extend_from_slice(value);
@@ -218,8 +233,54 @@ impl Snapshot {
         (0..self.names.len()).filter(is_plain).map(|index| (self.names[index], self.values[index].clone())).collect()
     }
 
+    /// A field that was found large since this was asked last, and its bytes.
+    pub fn newly_large(&mut self) -> Option<(&'static str, usize)> {
+        let index = *self.large.get(self.told)?;
+        self.told += 1;
+        Some((self.names[index], self.values[index].len()))
+    }
+
     fn take_stamps<H: Persistable>(&mut self, handler: &H) {
         self.suspects.clear();
         handler.suspects(&mut self.stamps, &mut self.suspects);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Field, decode_value, encode_value};
+    use super::*;
+
+    struct Log(String);
+
+    impl Persistable for Log {
+        fn schema() -> Schema {
+            Schema::new(vec![Field::new("log", "String")])
+        }
+
+        fn snapshot(&self, _index: usize, into: &mut Vec<u8>) -> Result<(), StateError> {
+            encode_value(&self.0, into)
+        }
+
+        fn restore(&mut self, _index: usize, from: &[u8]) -> Result<(), StateError> {
+            self.0 = decode_value(from)?;
+            Ok(())
+        }
+
+        fn set_default(&mut self, _index: usize) {}
+    }
+
+    #[test]
+    fn a_field_that_grows_large_is_named_once() {
+        let mut log = Log(String::new());
+        let mut snapshot = Snapshot::of(&log, &Log::schema()).unwrap();
+        for (bytes, named) in
+            [(LARGE_FIELD_BYTES - 3, None), (LARGE_FIELD_BYTES - 2, Some(LARGE_FIELD_BYTES + 1)), (99_999, None)]
+        {
+            log.0 = "x".repeat(bytes);
+            snapshot.changes(&mut log).unwrap();
+            assert_eq!(snapshot.newly_large(), named.map(|bytes| ("log", bytes)));
+            assert_eq!(snapshot.newly_large(), None);
+        }
     }
 }
