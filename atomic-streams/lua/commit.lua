@@ -27,6 +27,19 @@ if head ~= ARGV[1] then
   return {'DIVERGED', head, redis.call('HGET', record, '@position') or '', 'sequence'}
 end
 
+if not ARGV[8] or (ARGV[7] == '2' and not ARGV[10]) then -- most steps: one field at most and no operation, so nothing to undo
+  if ARGV[8] then
+    redis.call('HSET', record, '@head', ARGV[2], '@position', ARGV[3], '@processed', ARGV[4], ARGV[8], ARGV[9])
+  else
+    redis.call('HSET', record, '@head', ARGV[2], '@position', ARGV[3], '@processed', ARGV[4])
+  end
+  local cursor
+  if ARGV[6] == '' then cursor = redis.pcall('XGROUP', 'SETID', stream, ARGV[5], ARGV[3])
+  else cursor = redis.pcall('XGROUP', 'SETID', stream, ARGV[5], ARGV[3], 'ENTRIESREAD', ARGV[6]) end
+  if cursor.err then return {'COMMITTED', cursor.err, ''} end
+  return 1
+end
+
 local first_operation = 8 + ARGV[7]
 local added, refused_key, refused, trims, deleted, collections
 if ARGV[first_operation] then
