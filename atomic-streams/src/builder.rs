@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::consumer::{Report, Settings, Worker};
+use crate::consumer::{Coalescing, Report, Settings, Worker};
 use crate::error::{Error, ErrorKind};
 use crate::handle::ConsumerHandle;
 use crate::handler::Handler;
@@ -62,6 +62,7 @@ impl Consumer {
             permissions: Permissions::default(),
             grace_period: Duration::from_secs(30),
             max_in_flight: 1_024,
+            coalescing: None,
             read_ahead_entries: 768,
             read_ahead_bytes: 16 << 20,
             allow_eviction: false,
@@ -111,6 +112,7 @@ pub struct ConsumerBuilder<H> {
     permissions: Permissions,
     grace_period: Duration,
     max_in_flight: usize,
+    coalescing: Option<Coalescing>,
     read_ahead_entries: usize,
     read_ahead_bytes: usize,
     allow_eviction: bool,
@@ -156,6 +158,7 @@ impl<H> ConsumerBuilder<H> {
             permissions: self.permissions,
             grace_period: self.grace_period,
             max_in_flight: self.max_in_flight,
+            coalescing: self.coalescing,
             read_ahead_entries: self.read_ahead_entries,
             read_ahead_bytes: self.read_ahead_bytes,
             allow_eviction: self.allow_eviction,
@@ -232,6 +235,35 @@ impl<H> ConsumerBuilder<H> {
         self
     }
 
+    /// Commits up to `max_messages` messages at once, for throughput: one call of the script for all of them, with the last
+    /// value of each field, the last position, and all publishes in their order. Off by default.
+    ///
+    /// What changes:
+    ///
+    /// - **Atomic by group.** State, acknowledgement and publishes of a group of messages become visible together or not at
+    ///   all. Readers of Redis do not see the states between its messages, and get its publishes at one instant.
+    /// - **A crash repeats up to a group.** Messages whose group was not committed are handled again, as a message was
+    ///   before: what the record and the outputs show is exactly once all the same, but an effect outside Redis may be
+    ///   repeated for each message of the group, not only for the last few.
+    /// - **Latency.** The first message of a group waits up to `longest_wait` for the others while the handler is at work on
+    ///   them. With [`Duration::ZERO`] nobody waits: what has gathered while the last group was on its way is the next one.
+    ///
+    /// What does not: order, exactly-once, fencing, retries and roll-back of each message by itself. A message whose
+    /// publishes the server refuses blocks alone: the group is given up, and its messages are committed one at a time until
+    /// they are past.
+    ///
+    /// A group is of one read, at most 256 messages, so nothing is waited for when all that was read is handled: a message
+    /// that comes alone is committed at once. A group is also closed by 1 MiB of arguments, 1,024 publishes and trims, a
+    /// renewal of the lease, shutdown, and by [`max_in_flight`](Self::max_in_flight) when it lets no more messages be
+    /// handled: with 1 there, groups are of one message. The first group of a read waits no longer than 2 ms, since it
+    /// proves that what was read is still there.
+    ///
+    /// `longest_wait` may be a third of the [`lease`](Self::lease) at most.
+    pub fn coalesce(mut self, max_messages: usize, longest_wait: Duration) -> Self {
+        self.coalescing = Some(Coalescing { max_messages, longest_wait });
+        self
+    }
+
     /// How many entries, and about how many bytes of them, are read ahead of the handler: 768 and 16 MiB by default.
     ///
     /// One read beyond the bound in bytes may be held: the size of entries is known only when they are there.
@@ -261,6 +293,10 @@ impl<H> ConsumerBuilder<H> {
         self
     }
 
+    pub(crate) fn into_handler(self) -> H {
+        self.handler
+    }
+
     fn settings(&self) -> Result<Settings, Error> {
         let subscription = Subscription::new(&self.stream, &self.group)
             .map_err(|error| Error::new(ErrorKind::InvalidConfig, error.to_string()).with_source(error))?;
@@ -279,6 +315,20 @@ impl<H> ConsumerBuilder<H> {
         if self.max_in_flight == 0 {
             return invalid("max_in_flight(0) would never commit: choose 1 or more".to_owned());
         }
+        let timing = Timing { lease: self.lease };
+        if let Some(Coalescing { max_messages, longest_wait }) = self.coalescing {
+            if max_messages == 0 {
+                return invalid("coalesce with 0 messages would never commit: choose 1 or more".to_owned());
+            }
+            if longest_wait > timing.renew_every() {
+                return invalid(format!(
+                    "coalesce cannot wait for {longest_wait:?}: every renewal commits what waits, and a lease of {:?} is \
+                     renewed every {:?}; choose a shorter wait or a longer lease",
+                    self.lease,
+                    timing.renew_every()
+                ));
+            }
+        }
         if self.read_ahead_entries == 0 || self.read_ahead_bytes == 0 {
             return invalid("read_ahead with 0 would never read: choose 1 entry and 1 byte or more".to_owned());
         }
@@ -287,11 +337,12 @@ impl<H> ConsumerBuilder<H> {
             group: self.group.as_str().into(),
             subscription,
             owner: self.owner.clone().unwrap_or_else(host_and_process),
-            timing: Timing { lease: self.lease },
+            timing,
             start: self.start,
             permissions: self.permissions,
             grace_period: self.grace_period,
             max_in_flight: self.max_in_flight,
+            coalescing: self.coalescing,
             read_ahead_entries: self.read_ahead_entries,
             read_ahead_bytes: self.read_ahead_bytes,
             allow_eviction: self.allow_eviction,

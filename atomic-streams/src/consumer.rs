@@ -3,6 +3,7 @@
 mod attach;
 mod committer;
 mod ending;
+mod gathering;
 mod hold;
 mod in_flight;
 mod reader;
@@ -20,7 +21,7 @@ use tracing::{info, warn};
 
 use self::attach::Attached;
 use self::ending::Reattach;
-pub(crate) use self::settings::Settings;
+pub(crate) use self::settings::{Coalescing, Settings};
 pub(crate) use self::shared::Shared;
 pub use self::shared::{Report, Stats, Status};
 use crate::error::{Error, ErrorKind};
@@ -47,6 +48,8 @@ pub(crate) struct Worker<H> {
     attaching: Attaching,
     /// The entry that failed last, and how often it has been tried.
     failing: Option<(EntryId, u32)>,
+    /// Entries up to this one are committed one at a time: a step of several of them failed.
+    alone_until: Option<EntryId>,
     /// Attaches that failed, or sessions that ended without a commit or renewal, in a row.
     setbacks: u32,
     examined: bool,
@@ -94,6 +97,7 @@ impl<H: Handler> Worker<H> {
             initial,
             attaching,
             failing: None,
+            alone_until: None,
             setbacks: 0,
             examined: false,
             holds_lease: false,
@@ -172,6 +176,9 @@ impl<H: Handler> Worker<H> {
         warn!(stream = self.stream(), group = self.group(), reason, "session ended");
         if let SessionEnd::Fenced { .. } = end {
             self.holds_lease = false;
+        }
+        if let SessionEnd::OfGroup { last, .. } = end {
+            self.alone_until = Some(last);
         }
         let refused = if let SessionEnd::Refused { entry, .. } = &end { *entry } else { None };
         let next = ending::next(end)?;

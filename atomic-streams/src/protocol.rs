@@ -5,10 +5,12 @@
 //!
 //! - [`Attaching`] takes ownership: [`AttachRequest`] out, [`AttachReply`] in, [`AttachNext`] says how to go on.
 //! - [`Sequencer`] turns what handlers did into [`Commit`]s, each following the one before.
+//! - [`Fold`] makes one commit of several, where the user asked for it.
 //! - [`Reconciler`] holds every reply against what was sent; the first doubt is a [`SessionEnd`].
 
 mod attaching;
 mod failure;
+mod fold;
 mod head;
 mod messages;
 mod reconciler;
@@ -18,6 +20,7 @@ mod timing;
 
 pub use attaching::{AttachNext, Attaching, Stop};
 pub use failure::{Failure, Permanent, Transient};
+pub use fold::Fold;
 pub use head::{Head, Token};
 pub use messages::{
     AttachReply, AttachRequest, Behind, Commit, Divergence, Operation, Owned, Permissions, Proof, Renewed, Start, Step,

@@ -92,7 +92,8 @@ pub struct TestDriver<H> {
     store: MemoryStore,
     producer: Producer,
     subscription: Subscription,
-    build: Box<dyn Fn() -> H + Send + Sync>,
+    /// A consumer with a new handler.
+    build: Box<dyn Fn() -> ConsumerBuilder<H> + Send + Sync>,
     consumer: Running,
     /// Owners that were overtaken, still running as standbys or as zombies.
     overtaken: Vec<Running>,
@@ -133,10 +134,29 @@ impl<H: Handler + 'static> TestDriver<H> {
     /// # Panics
     /// Outside a Tokio runtime.
     pub async fn new(build: impl Fn() -> H + Send + Sync + 'static) -> Result<Self, Error> {
+        Self::with_settings(build, |consumer| consumer).await
+    }
+
+    /// [`new`](Self::new), with the settings that the application gives its consumer, such as
+    /// [`coalesce`](ConsumerBuilder::coalesce). Its server and its lease, 300 ms, stay the driver's own.
+    ///
+    /// # Errors
+    /// As [`ConsumerBuilder::spawn`](crate::ConsumerBuilder::spawn).
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub async fn with_settings(
+        build: impl Fn() -> H + Send + Sync + 'static,
+        settings: impl Fn(ConsumerBuilder<H>) -> ConsumerBuilder<H> + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
         let store = MemoryStore::new();
         let subscription = Subscription::new(STREAM, GROUP)
             .map_err(|error| Error::new(crate::ErrorKind::InvalidConfig, error.to_string()).with_source(error))?;
-        let consumer = start(&store, build()).await?;
+        let build = {
+            let store = store.clone();
+            move || settings(Consumer::builder(STREAM, GROUP).handler(build())).in_memory(&store).lease(LEASE)
+        };
+        let consumer = start(build()).await?;
         let producer = Producer::in_memory(&store);
         Ok(Self { store, producer, subscription, build: Box::new(build), consumer, overtaken: Vec::new() })
     }
@@ -187,7 +207,7 @@ impl<H: Handler + 'static> TestDriver<H> {
     /// # Errors
     /// The state cannot be decoded.
     pub fn state(&self) -> Result<H, StateError> {
-        let mut handler = (self.build)();
+        let mut handler = (self.build)().into_handler();
         let record = self.store.record(&self.subscription).unwrap_or_default();
         for (index, field) in H::schema().fields().iter().enumerate() {
             let stored = match field.collection_kind() {
@@ -238,7 +258,7 @@ impl<H: Handler + 'static> TestDriver<H> {
     /// The server forgets its newest `writes`, of all keys together, while the connections stay open: what a failover to a
     /// lagging replica does.
     ///
-    /// An added entry is one write, a commit is one, a renewal is one. Entries that are lost must be added again.
+    /// An added entry is one write, a commit is one, of one entry or of a group, a renewal is one. Entries that are lost must be added again.
     pub fn lose_newest_writes(&self, writes: usize) {
         self.store.lose_newest_writes(writes);
     }
@@ -251,7 +271,7 @@ impl<H: Handler + 'static> TestDriver<H> {
         self.consumer.task.abort();
         self.store.cut_connections();
         self.store.advance_clock(LEASE + Duration::from_millis(1));
-        self.consumer = start(&self.store, (self.build)()).await?;
+        self.consumer = start((self.build)()).await?;
         Ok(())
     }
 
@@ -264,7 +284,7 @@ impl<H: Handler + 'static> TestDriver<H> {
     pub async fn second_owner(&mut self) -> Result<(), Error> {
         loop {
             self.store.advance_clock(LEASE + Duration::from_millis(1));
-            let second = start(&self.store, (self.build)()).await?;
+            let second = start((self.build)()).await?;
             if matches!(*second.handle.status().borrow(), Status::Active) {
                 let first = std::mem::replace(&mut self.consumer, second);
                 self.overtaken.push(first);
@@ -297,8 +317,7 @@ fn fill<H: Handler>(handler: &mut H, index: usize, entries: &BTreeMap<Vec<u8>, V
     collection.complete(entries.len() as u64)
 }
 
-async fn start<H: Handler + 'static>(store: &MemoryStore, handler: H) -> Result<Running, Error> {
-    let builder: ConsumerBuilder<H> = Consumer::builder(STREAM, GROUP).in_memory(store).handler(handler).lease(LEASE);
+async fn start<H: Handler + 'static>(builder: ConsumerBuilder<H>) -> Result<Running, Error> {
     let backoff = Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(20) };
     let (handle, task) = builder.launch(backoff).await?;
     Ok(Running { handle, task })

@@ -82,7 +82,9 @@ impl Session {
     pub fn commit(&self, n: u64, at: EntryId) -> Commit {
         Commit {
             follows: self.owned.head.sequence + n - 1,
+            leads_to: self.owned.head.sequence + n,
             entry: Some(at),
+            entries: 1,
             position: at,
             processed: self.owned.processed + n,
             entries_read: None,
@@ -91,6 +93,7 @@ impl Session {
             deleted: Vec::new(),
             collections: Vec::new(),
             operations: Vec::new(),
+            size_bytes: 0,
         }
     }
 

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::gathering::Gathering;
 use super::in_flight::InFlight;
 use super::reader::Progress;
 use super::{Settings, Shared, ending};
+use crate::id::EntryId;
 use crate::protocol::{Commit, Failure, Operation, Outcome, Owned, Permanent, Reconciler, SessionEnd, Step};
 use crate::store::{Link, StoreError};
 
-/// Commits that one pipeline carries at most.
+/// Commits that one pipeline carries at most, where they are not folded.
 const MAX_PIPELINE: usize = 256;
 
 /// Everything that the committing task needs.
@@ -27,6 +29,18 @@ pub(super) struct Committer {
     pub shared: Arc<Shared>,
     /// Fired when this task ends.
     pub cancelled: CancellationToken,
+    /// Commits up to this position are not folded.
+    pub alone_until: Option<EntryId>,
+}
+
+/// What there is to send.
+#[derive(PartialEq, Eq)]
+enum Due {
+    Commits,
+    /// A renewal, and the commits at hand.
+    Renewal,
+    /// What is at hand, and then the release: nothing more will be staged.
+    End,
 }
 
 /// How the committing task ended.
@@ -34,6 +48,20 @@ pub(super) enum Settled {
     /// All staged commits are applied and the lease is released.
     Released,
     Lost(SessionEnd),
+}
+
+/// Commits that are in flight no more when the replies to their steps have come.
+#[derive(Default)]
+struct Leaving {
+    commits: usize,
+    bytes: usize,
+}
+
+impl Leaving {
+    fn count(&mut self, commit: &Commit) {
+        self.commits += 1;
+        self.bytes += commit.size_bytes;
+    }
 }
 
 impl Committer {
@@ -56,42 +84,91 @@ impl Committer {
         let period = self.settings.timing.renew_every();
         let mut renewals = interval_at(Instant::now() + period, period);
         renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let timing = self.settings.timing;
+        let mut gathering =
+            self.settings.coalescing.map(|each| Gathering::new(each, self.alone_until, timing.proof_wait()));
         let mut commits = Vec::with_capacity(MAX_PIPELINE);
         let mut renew_now = false;
         loop {
-            let mut steps: Vec<Step> = Vec::new();
-            let mut last = false;
-            if !renew_now {
-                tokio::select! {
-                    biased;
-                    _ = renewals.tick() => renew_now = true,
-                    received = self.staged.recv_many(&mut commits, MAX_PIPELINE) => last = received == 0,
+            let due = match renew_now {
+                true => Due::Renewal,
+                false => self.next(&mut renewals, &mut gathering, &mut commits).await,
+            };
+            let mut leaving = Leaving::default();
+            commits.iter().for_each(|commit| leaving.count(commit));
+            let mut steps: Vec<Step> = match &mut gathering {
+                None => commits.drain(..).map(Step::Commit).collect(),
+                Some(gathering) => {
+                    gathering.sent();
+                    gathering.fold().fold(commits.drain(..)).into_iter().map(Step::Commit).collect()
                 }
+            };
+            if due == Due::Renewal {
+                steps.push(Step::Renew { lease_ms: timing.lease.as_millis() as u64 });
             }
-            steps.extend(commits.drain(..).map(Step::Commit));
-            if renew_now {
-                steps.push(Step::Renew { lease_ms: self.settings.timing.lease.as_millis() as u64 });
-            }
+            // Nothing may be on its way when the lease is released.
+            let last = due == Due::End && steps.is_empty();
             if last {
                 steps.push(Step::Release);
             }
-            renew_now = self.settle(&mut reconciler, steps).await?;
+            renew_now = self.settle(&mut reconciler, steps, leaving).await?;
             if last {
                 return Ok(());
             }
         }
     }
 
+    /// Waits until there is something to send, and for commits to be folded with it, as long as they may be waited for.
+    async fn next(
+        &mut self,
+        renewals: &mut Interval,
+        gathering: &mut Option<Gathering>,
+        commits: &mut Vec<Commit>,
+    ) -> Due {
+        // The bound on commits in flight bounds what is folded.
+        let most = if gathering.is_some() { self.settings.max_in_flight.max(MAX_PIPELINE) } else { MAX_PIPELINE };
+        let received = tokio::select! {
+            biased;
+            _ = renewals.tick() => return Due::Renewal,
+            received = self.staged.recv_many(commits, most) => received,
+        };
+        if received == 0 {
+            return Due::End;
+        }
+        let Some(gathering) = gathering else { return Due::Commits };
+        let Some(due) = gathering.add(commits, Instant::now()) else { return Due::Commits };
+        let mut wait = std::pin::pin!(sleep_until(due));
+        loop {
+            let known = commits.len();
+            let received = tokio::select! {
+                biased;
+                _ = renewals.tick() => return Due::Renewal,
+                received = self.staged.recv_many(commits, most) => received,
+                // Shutdown begins, or the session ends.
+                () = self.cancelled.cancelled() => return Due::Commits,
+                () = self.in_flight.blocked() => return Due::Commits,
+                () = &mut wait => return Due::Commits,
+            };
+            if received == 0 {
+                return Due::End;
+            }
+            match gathering.add(&commits[known..], Instant::now()) {
+                None => return Due::Commits,
+                Some(earlier) if earlier < wait.deadline() => wait.as_mut().reset(earlier),
+                Some(_) => {}
+            }
+        }
+    }
+
     /// Sends steps and takes their replies. Returns whether to renew at once.
-    async fn settle(&mut self, reconciler: &mut Reconciler, mut steps: Vec<Step>) -> Result<bool, SessionEnd> {
-        let mut bytes = 0;
-        let mut count = 0;
+    async fn settle(
+        &mut self,
+        reconciler: &mut Reconciler,
+        mut steps: Vec<Step>,
+        leaving: Leaving,
+    ) -> Result<bool, SessionEnd> {
         for step in &mut steps {
             reconciler.sending(step);
-            if let Step::Commit(commit) = step {
-                bytes += commit.size_bytes();
-                count += 1;
-            }
         }
         let waiting = self.reader.waits_after();
         let replies = self.link.send(self.owned.head.token.as_str(), &steps).await;
@@ -107,12 +184,12 @@ impl Committer {
                 Err(StoreError { failure, words, .. }) => {
                     let words =
                         if failure == Failure::Permanent(Permanent::Denied) { of_keys(step, words) } else { words };
-                    Err(SessionEnd::Failed { failure, words })
+                    Err(reconciler.failed(step, failure, words))
                 }
             };
             match outcome {
-                Ok(Outcome::Committed { entry, cursor_trouble, trim_trouble }) => {
-                    entries += u64::from(entry.is_some());
+                Ok(Outcome::Committed { entries: committed, cursor_trouble, trim_trouble }) => {
+                    entries += committed;
                     published += publishes(step);
                     renew_now |= self.report_trouble(cursor_trouble, trim_trouble);
                 }
@@ -134,7 +211,7 @@ impl Committer {
             self.shared.count_committed(entries, published);
         }
         self.shared.set_position(reconciler.position());
-        self.in_flight.leave(count, bytes);
+        self.in_flight.leave(leaving.commits, leaving.bytes);
         end.map_or(Ok(renew_now), Err)
     }
 

@@ -28,6 +28,7 @@ pub(super) fn reason(end: &SessionEnd) -> String {
         }
         SessionEnd::RolledBack => "the server lost writes: a renewal found an older state".to_owned(),
         SessionEnd::Refused { key, why, .. } => format!("a commit was refused at `{key}`: {why}"),
+        SessionEnd::OfGroup { end, .. } => reason(end),
         SessionEnd::Behind(behind) => behind_words(*behind),
         SessionEnd::ReaderStale => "the reading connection does not see the newest entries".to_owned(),
         SessionEnd::Failed { failure: Failure::Transient(what), words } => format!("{what}: {words}"),
@@ -51,6 +52,11 @@ pub(super) fn next(end: SessionEnd) -> Result<Reattach, Error> {
                 Failure::Transient(_) => Ok(Reattach::AfterPause),
             }
         }
+        // One of several entries, or all of them together: nothing is final before each was tried alone.
+        SessionEnd::OfGroup { end, .. } => match *end {
+            SessionEnd::Failed { failure: Failure::Transient(_), .. } => Ok(Reattach::AfterPause),
+            _ => Ok(Reattach::Now),
+        },
         SessionEnd::Failed { failure: Failure::Permanent(what), words } => Err(permanent(what, &words)),
         SessionEnd::Failed { failure: Failure::Transient(_), .. } => Ok(Reattach::AfterPause),
     }

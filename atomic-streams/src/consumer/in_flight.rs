@@ -11,6 +11,7 @@ pub(super) struct InFlight {
     max_commits: usize,
     max_bytes: usize,
     left: Notify,
+    filled: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ struct State {
     commits: usize,
     bytes: usize,
     closed: bool,
+    /// The staging end waits for room.
+    blocked: bool,
 }
 
 /// The settling end is gone.
@@ -26,23 +29,33 @@ pub(super) struct Closed;
 
 impl InFlight {
     pub fn new(max_commits: usize, max_bytes: usize) -> Self {
-        Self { state: Mutex::default(), max_commits, max_bytes, left: Notify::new() }
+        Self { state: Mutex::default(), max_commits, max_bytes, left: Notify::new(), filled: Notify::new() }
     }
 
     /// Waits until one more commit may be staged.
     pub async fn room(&self) -> Result<(), Closed> {
         loop {
             {
-                let state = self.lock();
+                let mut state = self.lock();
                 if state.closed {
                     return Err(Closed);
                 }
-                if state.commits < self.max_commits && state.bytes < self.max_bytes {
+                state.blocked = state.commits >= self.max_commits || state.bytes >= self.max_bytes;
+                if !state.blocked {
                     return Ok(());
                 }
             }
+            self.filled.notify_one();
             // A permit that was stored before this call ends the wait at once.
             self.left.notified().await;
+        }
+    }
+
+    /// Waits until the staging end waits for room: whoever holds commits back must not do so any longer.
+    pub async fn blocked(&self) {
+        while !self.lock().blocked {
+            // As in `room`.
+            self.filled.notified().await;
         }
     }
 
@@ -102,6 +115,26 @@ mod tests {
         assert!(std::future::poll_fn(|context| std::task::Poll::Ready(room.as_mut().poll(context).is_pending())).await);
         in_flight.leave(1, 500);
         assert_eq!(room.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn the_settling_end_hears_of_a_staging_end_that_waits() {
+        let in_flight = Arc::new(InFlight::new(1, 100));
+        let is_blocked = || async {
+            let mut blocked = std::pin::pin!(in_flight.blocked());
+            std::future::poll_fn(|context| std::task::Poll::Ready(blocked.as_mut().poll(context).is_ready())).await
+        };
+        in_flight.room().await.unwrap();
+        in_flight.enter(10);
+        assert!(!is_blocked().await, "nobody has asked for more room");
+        let waiting = tokio::spawn({
+            let in_flight = Arc::clone(&in_flight);
+            async move { in_flight.room().await }
+        });
+        in_flight.blocked().await;
+        in_flight.leave(1, 10);
+        assert_eq!(waiting.await.unwrap(), Ok(()));
+        assert!(!is_blocked().await, "what was said before counts no more");
     }
 
     #[tokio::test]

@@ -89,6 +89,7 @@ impl<H: Handler> Worker<H> {
             reader: Arc::clone(&progress),
             shared: Arc::clone(&self.shared),
             cancelled: cancelled.clone(),
+            alone_until: self.alone_until,
         };
         let mut committer = AbortOnDropHandle::new(tokio::spawn(committer.run()));
         let reader =
@@ -309,7 +310,7 @@ impl<H: Handler> Worker<H> {
 impl Handling {
     fn stage(&mut self, commit: Commit) {
         self.proof_due = None;
-        self.in_flight.enter(commit.size_bytes());
+        self.in_flight.enter(commit.size_bytes);
         // A committer that has ended takes nothing more; the next look at the bound says so.
         let _ = self.commits.send(commit);
     }

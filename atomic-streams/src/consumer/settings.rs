@@ -19,10 +19,18 @@ pub(crate) struct Settings {
     /// How long a running handler is waited for when its result is no longer wanted.
     pub grace_period: Duration,
     pub max_in_flight: usize,
+    pub coalescing: Option<Coalescing>,
     pub read_ahead_entries: usize,
     pub read_ahead_bytes: usize,
     pub allow_eviction: bool,
     pub handler_backoff: Backoff,
+}
+
+/// How commits are folded into one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Coalescing {
+    pub max_messages: usize,
+    pub longest_wait: Duration,
 }
 
 impl Settings {

@@ -52,6 +52,12 @@ pub struct Changes {
     pub collections: Vec<CollectionChanges>,
 }
 
+impl From<Vec<Changed>> for Changes {
+    fn from(fields: Vec<Changed>) -> Self {
+        Self { fields, collections: Vec::new() }
+    }
+}
+
 /// Where the value of a field is to come from.
 pub(crate) enum Restored {
     /// Its stored value; for a collection, that of the plain field which it was.

@@ -111,13 +111,18 @@ pub enum Operation {
     Trim { stream: String, trim: Trim },
 }
 
-/// One step of the chain.
+/// One step of the chain; several of them folded into one are a step too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
     /// The sequence that this step follows.
     pub follows: u64,
-    /// The entry whose effects these are; `None` for a step of nothing, which moves the sequence alone.
+    /// The sequence after it: one more, or as many more as commits were folded into it.
+    pub leads_to: u64,
+    /// The entry whose effects these are, the last one of several; `None` for a step of nothing, which moves the sequence
+    /// alone.
     pub entry: Option<EntryId>,
+    /// Of how many entries the effects are these.
+    pub entries: u64,
     pub position: EntryId,
     pub processed: u64,
     /// For the group's lag, where known.
@@ -131,12 +136,19 @@ pub struct Commit {
     pub collections: Vec<CollectionChanges>,
     /// Publishes first, then trims.
     pub operations: Vec<Operation>,
+    /// What [`measure`](Self::measure) gave when it was made.
+    pub size_bytes: usize,
 }
 
 impl Commit {
+    /// Bytes on the way of a commit of nothing.
+    pub(super) const ENVELOPE_BYTES: usize = 512;
+    /// Bytes that a field takes beside its name and value.
+    pub(super) const FIELD_BYTES: usize = 32;
+
     /// About how many bytes it takes on its way.
-    pub fn size_bytes(&self) -> usize {
-        let fields: usize = self.fields.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
+    pub fn measure(&self) -> usize {
+        let fields: usize = self.fields.iter().map(|(name, value)| name.len() + value.len() + Self::FIELD_BYTES).sum();
         let operations: usize = self
             .operations
             .iter()
@@ -146,13 +158,13 @@ impl Commit {
             })
             .sum();
         let collections: usize = self.collections.iter().map(CollectionChanges::size_bytes).sum();
-        512 + fields + collections + operations
+        Self::ENVELOPE_BYTES + fields + collections + operations
     }
 }
 
 /// What the committer sends, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all steps are commits")]
+#[expect(clippy::large_enum_variant, reason = "nearly every step is a commit: a box would cost more than it saves")]
 pub enum Step {
     Commit(Commit),
     Renew { lease_ms: u64 },

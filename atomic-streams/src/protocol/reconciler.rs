@@ -3,7 +3,7 @@
 use crate::id::EntryId;
 
 use super::failure::Failure;
-use super::messages::{Behind, Divergence, Owned, Step, StepReply};
+use super::messages::{Behind, Commit, Divergence, Owned, Step, StepReply};
 
 /// The settling end of a session: knows what the server has confirmed, and what it must show next.
 ///
@@ -21,8 +21,8 @@ pub struct Reconciler {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Committed {
-        /// The entry whose effects are committed now.
-        entry: Option<EntryId>,
+        /// How many entries' effects are committed now.
+        entries: u64,
         /// The group's cursor stayed behind, and why: renew, which puts it right.
         cursor_trouble: Option<String>,
         /// An output was not trimmed, and why.
@@ -50,6 +50,9 @@ pub enum SessionEnd {
     RolledBack,
     /// A commit could not be applied as it is.
     Refused { entry: Option<EntryId>, key: String, why: String },
+    /// A step of several entries ended it so. Nothing of a refused one was done; which entry it was is found by committing
+    /// them one at a time, up to the last of them.
+    OfGroup { last: EntryId, end: Box<Self> },
     /// The stream's last ID is before the position.
     Behind(Behind),
     /// The reader waits, and entries are there: it sits on another server.
@@ -86,19 +89,18 @@ impl Reconciler {
         reply: StepReply,
         reader_waits_after: Option<EntryId>,
     ) -> Result<Outcome, SessionEnd> {
-        let entry = match step {
-            Step::Commit(commit) => commit.entry,
-            Step::Renew { .. } | Step::Release => None,
-        };
         match (step, reply) {
             (_, StepReply::Fenced { owner }) => Err(SessionEnd::Fenced { owner }),
             (_, StepReply::Diverged { why, .. }) => Err(SessionEnd::Diverged { why }),
-            (_, StepReply::Refused { key, why }) => Err(SessionEnd::Refused { entry, key, why }),
+            (_, StepReply::Refused { key, why }) => {
+                let entry = if let Step::Commit(commit) = step { commit.entry } else { None };
+                Err(of_step(step, SessionEnd::Refused { entry, key, why }))
+            }
             (_, StepReply::Behind(behind)) => Err(SessionEnd::Behind(behind)),
             (Step::Commit(commit), StepReply::Committed { cursor_trouble, trim_trouble }) => {
-                self.committed = commit.follows + 1;
+                self.committed = commit.leads_to;
                 self.position = commit.position;
-                Ok(Outcome::Committed { entry, cursor_trouble, trim_trouble })
+                Ok(Outcome::Committed { entries: commit.entries, cursor_trouble, trim_trouble })
             }
             (Step::Renew { .. }, StepReply::Renewed(renewed)) => {
                 if renewed.head.sequence != self.committed || renewed.position != self.position {
@@ -129,12 +131,27 @@ impl Reconciler {
             }),
         }
     }
+
+    /// What an error in place of the reply to `step` means.
+    pub fn failed(&self, step: &Step, failure: Failure, words: String) -> SessionEnd {
+        of_step(step, SessionEnd::Failed { failure, words })
+    }
+}
+
+/// A step of several entries may fail where each of them alone would not, or only one of them would.
+fn of_step(step: &Step, end: SessionEnd) -> SessionEnd {
+    match step {
+        Step::Commit(Commit { entry: Some(last), entries: 2.., .. }) => {
+            SessionEnd::OfGroup { last: *last, end: Box::new(end) }
+        }
+        _ => end,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::head::Head;
-    use super::super::messages::{Commit, Renewed};
+    use super::super::messages::Renewed;
     use super::*;
 
     fn id(ms: u64) -> EntryId {
@@ -158,7 +175,9 @@ mod tests {
     fn commit(follows: u64, at: u64) -> Step {
         Step::Commit(Commit {
             follows,
+            leads_to: follows + 1,
             entry: Some(id(at)),
+            entries: 1,
             position: id(at),
             processed: 5,
             entries_read: None,
@@ -167,6 +186,7 @@ mod tests {
             deleted: Vec::new(),
             collections: Vec::new(),
             operations: Vec::new(),
+            size_bytes: 0,
         })
     }
 
@@ -194,6 +214,33 @@ mod tests {
         assert!(reconciler.clone().reply(&RENEW, renewed(6, 4, 9), None).is_ok());
         assert_eq!(reconciler.clone().reply(&RENEW, renewed(5, 3, 9), None), Err(SessionEnd::RolledBack));
         assert_eq!(reconciler.clone().reply(&RENEW, renewed(6, 3, 9), None), Err(SessionEnd::RolledBack));
+    }
+
+    fn group(follows: u64, last: u64, entries: u64) -> Step {
+        let Step::Commit(commit) = commit(follows, last) else { unreachable!() };
+        Step::Commit(Commit { leads_to: follows + entries, entries, ..commit })
+    }
+
+    #[test]
+    fn a_folded_step_is_as_many_as_it_holds() {
+        let mut reconciler = reconciler();
+        let outcome = reconciler.reply(&group(5, 7, 4), DONE, None).unwrap();
+        assert_eq!(outcome, Outcome::Committed { entries: 4, cursor_trouble: None, trim_trouble: None });
+        assert!(reconciler.reply(&RENEW, renewed(9, 7, 7), None).is_ok());
+    }
+
+    #[test]
+    fn what_ends_a_session_at_a_group_is_said_to_be_of_the_group() {
+        let mut reconciler = reconciler();
+        let refused = || StepReply::Refused { key: "out".into(), why: "WRONGTYPE".into() };
+        let end = SessionEnd::Refused { entry: Some(id(7)), key: "out".into(), why: "WRONGTYPE".into() };
+        let of_group = SessionEnd::OfGroup { last: id(7), end: Box::new(end) };
+        assert_eq!(reconciler.reply(&group(5, 7, 4), refused(), None), Err(of_group));
+        let failure = Failure::Transient(super::super::failure::Transient::TimedOut);
+        let failed = |step: Step| reconciler.failed(&step, failure, "late".into());
+        let end = SessionEnd::Failed { failure, words: "late".into() };
+        assert_eq!(failed(group(5, 7, 4)), SessionEnd::OfGroup { last: id(7), end: Box::new(end.clone()) });
+        assert_eq!(failed(commit(5, 4)), end);
     }
 
     #[test]

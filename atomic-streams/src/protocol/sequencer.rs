@@ -66,9 +66,11 @@ impl Sequencer {
     ) -> Commit {
         let follows = self.sequence;
         self.sequence += 1;
-        Commit {
+        let mut commit = Commit {
             follows,
+            leads_to: self.sequence,
             entry,
+            entries: u64::from(entry.is_some()),
             position: self.position,
             processed: self.processed,
             entries_read: None,
@@ -77,7 +79,10 @@ impl Sequencer {
             deleted,
             collections: changes.collections,
             operations,
-        }
+            size_bytes: 0,
+        };
+        commit.size_bytes = commit.measure();
+        commit
     }
 
     fn operations(&mut self, staged: Staged) -> Vec<Operation> {

@@ -168,7 +168,7 @@ fn write_record(
     commit: &Commit,
     follows: &Head,
 ) -> Result<(), ErrorReply> {
-    let head = Head { token: follows.token.clone(), sequence: commit.follows + 1 }.to_string();
+    let head = Head { token: follows.token.clone(), sequence: commit.leads_to }.to_string();
     let (position, processed) = (commit.position.to_string(), commit.processed.to_string());
     let own = [("@head", head.as_bytes()), ("@position", position.as_bytes()), ("@processed", processed.as_bytes())];
     let state = commit.fields.iter().map(|(name, value)| (*name, value.as_slice()));

@@ -47,7 +47,9 @@ async fn attach(link: &mut Box<dyn Link>, instance: &str, attempt: u64) -> Owned
 fn commit(follows: u64, position: EntryId) -> Step {
     Step::Commit(Commit {
         follows,
+        leads_to: follows + 1,
         entry: Some(position),
+        entries: 1,
         position,
         processed: follows + 1,
         entries_read: None,
@@ -56,6 +58,7 @@ fn commit(follows: u64, position: EntryId) -> Step {
         deleted: Vec::new(),
         collections: Vec::new(),
         operations: vec![Operation::Publish { stream: "out".into(), fields: fields("x"), check: true }],
+        size_bytes: 0,
     })
 }
 

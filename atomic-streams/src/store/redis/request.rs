@@ -1,5 +1,6 @@
 //! Scripts' arguments as commands; the order is that of each script's head comment.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::Cmd;
@@ -91,7 +92,7 @@ fn commit(subscription: &Subscription, token: &str, commit: &Commit) -> Cmd {
     let collections = commit.collections.iter().map(|each| 9 + 2 * each.changes.set.len() + each.changes.removed.len());
     let arguments =
         16 + 2 * commit.fields.len() + commit.deleted.len() + arguments.sum::<usize>() + collections.sum::<usize>();
-    let mut command = evalsha(&script::COMMIT, arguments, commit.size_bytes());
+    let mut command = evalsha(&script::COMMIT, arguments, commit.size_bytes);
     command.arg(2 + outputs.names.len() + commit.collections.len());
     command.arg(subscription.record()).arg(subscription.stream()).arg(&outputs.names);
     for collection in &commit.collections {
@@ -99,7 +100,7 @@ fn commit(subscription: &Subscription, token: &str, commit: &Commit) -> Cmd {
     }
 
     let mut text = Vec::with_capacity(96);
-    for sequence in [commit.follows, commit.follows + 1] {
+    for sequence in [commit.follows, commit.leads_to] {
         text.clear();
         Head::write(token, sequence, &mut text);
         command.arg(&text);
@@ -173,25 +174,42 @@ fn trim_arguments(command: &mut Cmd, trim: Trim) {
 }
 
 /// The distinct output streams of a commit, by their place in KEYS.
+#[derive(Default)]
 struct Outputs<'a> {
     names: Vec<&'a str>,
+    /// Where each of them is, if there are many.
+    places: HashMap<&'a str, usize>,
 }
 
 impl<'a> Outputs<'a> {
+    /// How many names are searched one by one: fewer cost less so than by their hashes.
+    const FEW: usize = 8;
+
     fn of(operations: &'a [Operation]) -> Self {
-        let mut names: Vec<&str> = Vec::new();
+        let mut outputs = Self::default();
         for operation in operations {
             let (Operation::Publish { stream, .. } | Operation::Trim { stream, .. }) = operation;
-            if !names.contains(&stream.as_str()) {
-                names.push(stream);
+            if outputs.place(stream).is_none() {
+                outputs.names.push(stream);
+                let unplaced = outputs.places.len()..outputs.names.len();
+                if outputs.names.len() > Self::FEW {
+                    outputs.places.extend(unplaced.map(|place| (outputs.names[place], place)));
+                }
             }
         }
-        Self { names }
+        outputs
+    }
+
+    fn place(&self, stream: &str) -> Option<usize> {
+        match self.places.is_empty() {
+            true => self.names.iter().position(|name| *name == stream),
+            false => self.places.get(stream).copied(),
+        }
     }
 
     /// The number of the key, counted as Lua counts, behind record and stream.
     fn key(&self, stream: &str) -> usize {
-        self.names.iter().position(|name| *name == stream).map_or(0, |index| index + 3)
+        self.place(stream).map_or(0, |place| place + 3)
     }
 }
 
