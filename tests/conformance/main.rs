@@ -30,6 +30,7 @@ mod bench;
 mod commit;
 mod errors;
 mod expiry;
+mod fold;
 mod kit;
 mod load;
 mod lost;

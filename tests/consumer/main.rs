@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod building;
+mod coalescing;
 mod damage;
 mod ending;
 mod evolution;

@@ -22,12 +22,14 @@ pub struct Ledger {
     #[persist(skip)]
     outputs: Vec<&'static str>,
     #[persist(skip)]
+    also: Option<(i64, &'static str)>,
+    #[persist(skip)]
     by: &'static str,
 }
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self { count: 0, hash: 0, outputs: vec![OUTPUT], by: "one" }
+        Self { count: 0, hash: 0, outputs: vec![OUTPUT], also: None, by: "one" }
     }
 }
 
@@ -41,6 +43,12 @@ impl Ledger {
     /// Publishes each sum to this stream alone.
     pub fn only_to(mut self, output: &'static str) -> Self {
         self.outputs = vec![output];
+        self
+    }
+
+    /// Publishes the sum of this number to another stream first.
+    pub fn also(mut self, n: i64, output: &'static str) -> Self {
+        self.also = Some((n, output));
         self
     }
 
@@ -84,7 +92,8 @@ impl Handler for Ledger {
 
     async fn handle(&mut self, number: Number, tx: &mut Transaction) -> HandlerResult {
         let Sum { n, count, hash } = self.take(number.n);
-        for output in &self.outputs {
+        let also = self.also.filter(|(special, _)| *special == n).map(|(_, output)| output);
+        for output in also.iter().chain(&self.outputs) {
             tx.publish(*output, &Signed { n, count, hash, by: self.by })?;
         }
         Ok(())

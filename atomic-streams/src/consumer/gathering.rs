@@ -65,3 +65,63 @@ impl Gathering {
         Fold { max_entries: self.coalescing.max_messages as u64, alone_until: self.alone_until }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Head, Owned, Proof, Sequencer};
+    use crate::staged::Staged;
+
+    const WAIT: Duration = Duration::from_millis(50);
+    const PROOF_WAIT: Duration = Duration::from_millis(2);
+
+    fn gathering(max_messages: usize, alone_until: Option<EntryId>) -> Gathering {
+        Gathering::new(Coalescing { max_messages, longest_wait: WAIT }, alone_until, PROOF_WAIT)
+    }
+
+    fn id(ms: u64) -> EntryId {
+        EntryId::new(ms, 0)
+    }
+
+    /// Commits of the entries of one read, from 1 to `last`.
+    fn read(last: u64) -> Vec<Commit> {
+        let mut sequencer = Sequencer::new(&Owned {
+            head: Head::parse("t:0").unwrap(),
+            epoch: 1,
+            created: false,
+            released: true,
+            position: EntryId::MIN,
+            processed: 0,
+            base: None,
+            last_id: id(9),
+            length: 9,
+        });
+        sequencer.begin_read(Proof { first: id(1), last: id(last), digest: "d".into() });
+        (1..=last).map(|ms| sequencer.entry(id(ms), Vec::new(), Staged::default())).collect()
+    }
+
+    #[test]
+    fn the_first_of_a_group_says_how_long_all_wait() {
+        let (mut gathering, began) = (gathering(100, None), Instant::now());
+        let read = read(9);
+        assert_eq!(gathering.add(&read[..1], began), Some(began + PROOF_WAIT), "it proves the read");
+        assert_eq!(gathering.add(&read[1..2], began + WAIT), Some(began + PROOF_WAIT));
+        gathering.sent();
+        assert_eq!(gathering.add(&read[2..3], began), Some(began + WAIT));
+        assert_eq!(gathering.add(&read[3..5], began + PROOF_WAIT), Some(began + WAIT));
+    }
+
+    #[test]
+    fn nothing_waits_for_what_cannot_come() {
+        let now = Instant::now();
+        let read = read(9);
+        assert!(gathering(100, None).add(&read[..8], now).is_some());
+        assert_eq!(gathering(100, None).add(&read, now), None, "all that was read is there");
+        assert_eq!(gathering(8, None).add(&read[..8], now), None, "the group is full");
+        assert_eq!(gathering(100, Some(id(1))).add(&read[..1], now), None, "it stays alone");
+        let nothing = Commit { entry: None, entries: 0, ..read[0].clone() };
+        assert_eq!(gathering(100, None).add(&[nothing], now), None, "it has waited");
+        let large = Commit { size_bytes: Fold::MAX_BYTES, ..read[0].clone() };
+        assert_eq!(gathering(100, None).add(&[large], now), None, "it is as large as may be");
+    }
+}
