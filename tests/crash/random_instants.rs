@@ -2,28 +2,46 @@
 
 use std::time::Duration;
 
-use support::{Rng, Server, seed};
+use support::{Process, Rng, Server, seed};
 
 use crate::inventory;
 use crate::ledger::Ledger;
 use crate::shop::Shop;
+use crate::worker::Worker;
 
 const KILLS: usize = 50;
 const SALES: usize = 20_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_50_random_instants_it_ends_with_exactly_the_right_stock_and_alerts() {
-    let mut rng = Rng::new(seed());
     let server = Server::builder().append_only("everysec").start().await;
-    let mut shop = Shop::open(&server, rng.next_u64()).await;
+    killed_again_and_again(&server, || inventory(&server, 100)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_50_random_instants_in_groups_of_sales_it_ends_just_as_exactly() {
+    for wait_ms in [0, 20] {
+        let server = Server::builder().append_only("everysec").start().await;
+        killed_again_and_again(&server, || Worker::on(server.url(), 100).in_groups(wait_ms).start()).await;
+        let mut redis = server.connection().await;
+        let info: String = redis::cmd("INFO").arg("commandstats").query_async(&mut redis).await.unwrap();
+        let calls = info.split("cmdstat_evalsha:calls=").nth(1).unwrap().split(',').next().unwrap();
+        println!("{calls} script calls, with a wait of {wait_ms} ms");
+        assert!(calls.parse::<usize>().unwrap() < SALES / 2, "there were no groups");
+    }
+}
+
+async fn killed_again_and_again(server: &Server, start: impl Fn() -> Process) {
+    let mut rng = Rng::new(seed());
+    let mut shop = Shop::open(server, rng.next_u64()).await;
     shop.sell(SALES / 2).await;
-    let mut ledger = Ledger::open(&server).await;
+    let mut ledger = Ledger::open(server).await;
     let mut in_the_middle = 0;
     for _ in 0..KILLS {
         // The rest comes in portions, so that no process sees the end of all sales however late its kill is.
         shop.sell(SALES / 2 / KILLS).await;
         let before = ledger.check().await.map_or(0, |record| record.processed);
-        let process = inventory(&server, 100);
+        let process = start();
         // The random delays are what is tested. Some begin with the process, so that it may die while it starts, waits for
         // the lease of the one before, or attaches. The others begin at a random entry, since every look at the server
         // takes as long as many commits and all kills would come right after one.
@@ -43,7 +61,7 @@ async fn killed_at_50_random_instants_it_ends_with_exactly_the_right_stock_and_a
     }
     println!("{in_the_middle} of {KILLS} died between two sales of a backlog");
 
-    let last = inventory(&server, 100);
+    let last = start();
     ledger.reach(SALES).await;
     assert!(ledger.alerts() > SALES / 4, "only {} alerts", ledger.alerts());
     ledger.finish(SALES).await;

@@ -15,6 +15,7 @@ use crate::ledger::{ALERT_AT, ALERTS, GROUP, INITIAL_STOCK, SALES};
 const URL: &str = "CRASH_WORKER_URL";
 const LEASE_MS: &str = "CRASH_WORKER_LEASE_MS";
 const MAX_IN_FLIGHT: &str = "CRASH_WORKER_MAX_IN_FLIGHT";
+const COALESCES: &str = "CRASH_WORKER_COALESCES";
 const STOPS_IN: &str = "CRASH_WORKER_STOPS_IN";
 const GOES_ON_WITH: &str = "CRASH_WORKER_GOES_ON_WITH";
 
@@ -33,6 +34,11 @@ impl Worker {
     /// Handles an entry only when the server has confirmed the one before.
     pub fn one_at_a_time(self) -> Self {
         Self(self.0.env(MAX_IN_FLIGHT, "1"))
+    }
+
+    /// Commits sales in groups, each of which waits so many milliseconds for more.
+    pub fn in_groups(self, wait_ms: u64) -> Self {
+        Self(self.0.env(COALESCES, wait_ms.to_string()))
     }
 
     /// Its handler stops in this sale until the file is there.
@@ -121,6 +127,9 @@ async fn is_a_test_binary_in_another_role() {
         .lease(Duration::from_millis(set(LEASE_MS).unwrap().parse().unwrap()));
     if let Some(max) = set(MAX_IN_FLIGHT) {
         consumer = consumer.max_in_flight(max.parse().unwrap());
+    }
+    if let Some(wait_ms) = set(COALESCES) {
+        consumer = consumer.coalesce(256, Duration::from_millis(wait_ms.parse().unwrap()));
     }
     let consumer = consumer.spawn().await.unwrap();
     let mut status = consumer.status();
