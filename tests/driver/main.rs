@@ -6,9 +6,10 @@ mod collections;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use atomic_streams::{Handler, HandlerResult, Persistable, Sent, Status, TestDriver, Transaction};
+use atomic_streams::{ConsumerBuilder, Handler, HandlerResult, Persistable, Sent, Status, TestDriver, Transaction};
 use serde::{Deserialize, Serialize};
 use support::eventually;
 
@@ -54,6 +55,23 @@ impl Bank {
         let counter = Arc::clone(&calls);
         let driver = TestDriver::new(move || Account { cents: 0, calls: Arc::clone(&counter) }).await.unwrap();
         Self { driver, calls }
+    }
+
+    /// Deposits are committed in groups, as large as they come.
+    async fn open_in_groups() -> Self {
+        let calls = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&calls);
+        let account = move || Account { cents: 0, calls: Arc::clone(&counter) };
+        let groups = |consumer: ConsumerBuilder<Account>| consumer.coalesce(100, Duration::from_millis(10));
+        Self { driver: TestDriver::with_settings(account, groups).await.unwrap(), calls }
+    }
+
+    /// Adds so many deposits of 1 at once, and waits until they are committed.
+    async fn deposit_many(&mut self, deposits: usize) {
+        for _ in 0..deposits {
+            self.driver.add(&Deposit { cents: 1 }).await.unwrap();
+        }
+        assert_eq!(self.driver.settle().await.unwrap(), Sent::Committed);
     }
 
     async fn deposit(&mut self, cents: i64) {
@@ -189,4 +207,28 @@ async fn a_server_clock_set_forward_lets_another_take_over_and_nothing_else() {
     bank.driver.crash_and_restart().await.unwrap();
     bank.deposit(3).await;
     bank.holds(&[1, 3, 6]);
+}
+
+#[tokio::test]
+async fn groups_outlast_every_fault_of_the_driver() {
+    let mut bank = Bank::open_in_groups().await;
+    let mut deposits = 0;
+    let mut more = async |bank: &mut Bank| {
+        bank.deposit_many(200).await;
+        deposits += 200;
+        bank.holds(&(1..=deposits).collect::<Vec<_>>());
+    };
+    more(&mut bank).await;
+    bank.driver.fail_next_commit();
+    more(&mut bank).await;
+    bank.driver.lose_next_reply();
+    more(&mut bank).await;
+    bank.driver.crash_and_restart().await.unwrap();
+    more(&mut bank).await;
+    bank.driver.second_owner().await.unwrap();
+    more(&mut bank).await;
+    // The last commit, or a renewal that came after it.
+    bank.driver.lose_newest_writes(1);
+    more(&mut bank).await;
+    assert!(bank.driver.shutdown().await.unwrap().released);
 }
