@@ -1,11 +1,11 @@
 //! A folded step leaves what its commits would have left one after the other.
 
-use atomic_streams::internals::{Commit, Entry, Fold, Publish, Sequencer, Staged, Step, StepReply};
+use atomic_streams::internals::{Commit, Divergence, Entry, Fold, Publish, Sequencer, Staged, Step, StepReply};
 use atomic_streams::{EntryId, Trim};
 use support::{Rng, seed};
 
 use crate::bench::{Bench, Picture};
-use crate::kit::{DONE, GROUP, STREAM, Session, fields, id, own, proof, request};
+use crate::kit::{DONE, GROUP, STREAM, Session, fields, id, is_diverged, own, proof, request};
 
 const OUTPUTS: [&str; 3] = ["out 1", "out 2", "out 3"];
 
@@ -13,6 +13,7 @@ conformance! {
     a_fold_leaves_what_its_commits_leave_one_by_one,
     a_fold_follows_and_is_followed,
     nothing_of_a_refused_fold_is_done,
+    a_fold_proves_its_read_and_no_other,
 }
 
 /// What handlers have done to the entries of a few reads.
@@ -159,4 +160,27 @@ async fn nothing_of_a_refused_fold_is_done(bench: Bench) {
     let reply = session.send(Step::Commit(step)).await;
     assert!(matches!(&reply, StepReply::Refused { key, .. } if key == "out 3"), "{reply:?}");
     assert_eq!(bench.picture(&[STREAM, "out 1"]).await, before);
+}
+
+async fn a_fold_proves_its_read_and_no_other(bench: Bench) {
+    for ms in 1..=6 {
+        bench.add_with_id(STREAM, id(ms), fields("x")).await;
+    }
+    let mut session = Session::start(&bench).await;
+    let read = bench.entries(STREAM).await;
+    let mut sequencer = Sequencer::new(&session.owned);
+    let mut commits = Vec::new();
+    for read in [&read[..3], &read[3..]] {
+        sequencer.begin_read(proof(read).unwrap());
+        commits.extend(read.iter().map(|entry| sequencer.entry(entry.id, Vec::new(), Staged::default())));
+    }
+    // Before the steps arrive, the second read is not in this history any more.
+    bench.delete_entry(STREAM, id(6)).await;
+    let steps = Fold { max_entries: 9, alone_until: None }.fold(commits);
+    let steps: Vec<Step> = steps.into_iter().map(Step::Commit).collect();
+    let replies = session.send_all(&steps).await;
+    assert_eq!(replies.len(), 2);
+    assert_eq!(replies[0], DONE);
+    assert!(is_diverged(&replies[1], Divergence::Gone), "{:?}", replies[1]);
+    assert_eq!(bench.recorded("@processed").await.unwrap(), "3");
 }
