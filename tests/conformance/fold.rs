@@ -18,12 +18,12 @@ conformance! {
 
 /// What handlers have done to the entries of a few reads.
 fn commits(rng: &mut Rng, sequencer: &mut Sequencer, reads: &[&[Entry]]) -> Vec<Commit> {
-    let mut commits = vec![sequencer.nothing(vec![("old", b"1".to_vec()), ("a", b"0".to_vec())], Vec::new())];
-    commits.push(sequencer.nothing(Vec::new(), vec!["old".into()]));
+    let mut commits = vec![sequencer.nothing(vec![("old", b"1".to_vec()), ("a", b"0".to_vec())].into(), Vec::new())];
+    commits.push(sequencer.nothing(Vec::new().into(), vec!["old".into()]));
     for read in reads {
         sequencer.begin_read(proof(read).unwrap());
         if rng.percent(20) {
-            commits.push(sequencer.nothing(Vec::new(), Vec::new()));
+            commits.push(sequencer.nothing(Vec::new().into(), Vec::new()));
         }
         for entry in *read {
             let mut changed = Vec::new();
@@ -32,9 +32,9 @@ fn commits(rng: &mut Rng, sequencer: &mut Sequencer, reads: &[&[Entry]]) -> Vec<
                     changed.push((name, rng.next_u64().to_string().into_bytes()));
                 }
             }
-            commits.push(sequencer.entry(entry.id, changed, staged(rng)));
+            commits.push(sequencer.entry(entry.id, changed.into(), staged(rng)));
             if rng.percent(10) {
-                commits.push(sequencer.nothing(Vec::new(), vec![(*rng.pick(&["a", "b"])).into()]));
+                commits.push(sequencer.nothing(Vec::new().into(), vec![(*rng.pick(&["a", "b"])).into()]));
             }
         }
     }
@@ -124,7 +124,7 @@ async fn a_fold_follows_and_is_followed(bench: Bench) {
     let mut session = Session::start(&bench).await;
     let mut sequencer = Sequencer::new(&session.owned);
     let mut commits: Vec<Commit> =
-        (1..=9).map(|ms| sequencer.entry(id(ms), vec![("n", vec![ms as u8])], Staged::default())).collect();
+        (1..=9).map(|ms| sequencer.entry(id(ms), vec![("n", vec![ms as u8])].into(), Staged::default())).collect();
     let steps = |commits: Vec<Commit>, max| Fold { max_entries: max, alone_until: None }.fold(commits);
     let late = steps(commits[..4].to_vec(), 4).remove(0);
     let rest = commits.split_off(5);
@@ -137,7 +137,7 @@ async fn a_fold_follows_and_is_followed(bench: Bench) {
     let head = format!("{}:9", session.owned.head.token);
     assert_eq!((bench.recorded("@head").await, bench.recorded("@processed").await), (Some(head), Some("9".into())));
     // Another attach fences a fold as it does a commit.
-    let step = sequencer.entry(id(10), Vec::new(), Staged::default());
+    let step = sequencer.entry(id(10), Vec::new().into(), Staged::default());
     own(&bench, &request("a", 2)).await;
     assert!(matches!(session.send(Step::Commit(step)).await, StepReply::Fenced { .. }));
 }
@@ -153,7 +153,7 @@ async fn nothing_of_a_refused_fold_is_done(bench: Bench) {
     let publish = |stream: &str| Publish { stream: stream.into(), fields: fields("f") };
     let mut entry = |ms, stream| {
         let staged = Staged { publishes: vec![publish(stream)], trims: Vec::new() };
-        sequencer.entry(id(ms), vec![("n", vec![ms as u8])], staged)
+        sequencer.entry(id(ms), vec![("n", vec![ms as u8])].into(), staged)
     };
     let commits = vec![entry(1, "out 1"), entry(2, "out 3"), entry(3, "out 1")];
     let step = Fold { max_entries: 3, alone_until: None }.fold(commits).remove(0);
@@ -172,7 +172,7 @@ async fn a_fold_proves_its_read_and_no_other(bench: Bench) {
     let mut commits = Vec::new();
     for read in [&read[..3], &read[3..]] {
         sequencer.begin_read(proof(read).unwrap());
-        commits.extend(read.iter().map(|entry| sequencer.entry(entry.id, Vec::new(), Staged::default())));
+        commits.extend(read.iter().map(|entry| sequencer.entry(entry.id, Vec::new().into(), Staged::default())));
     }
     // Before the steps arrive, the second read is not in this history any more.
     bench.delete_entry(STREAM, id(6)).await;

@@ -17,12 +17,15 @@ use super::workload::{ALERT_QUANTITY, Alert, Sale};
 pub enum Commits {
     /// One for each entry.
     Each,
+    /// One for up to 256 entries.
+    Grouped,
 }
 
 impl Commits {
     fn set<H>(self, builder: ConsumerBuilder<H>) -> ConsumerBuilder<H> {
         match self {
             Self::Each => builder,
+            Self::Grouped => builder.coalesce(256, Duration::from_millis(2)),
         }
     }
 }

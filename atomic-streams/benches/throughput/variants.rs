@@ -51,6 +51,7 @@ pub struct Variant {
 }
 
 const NOTHING: &str = "-";
+const BY_GROUP: &str = "that each entry's effects show by themselves: up to 256 appear at once";
 const BY_HAND: &str =
     "a fence against a second process or a late resend; notice of a rollback; entries left pending are not claimed";
 const BY_POSITION: &str = "a fence against a second process or a late resend; notice of a rollback; the group's cursor";
@@ -62,6 +63,9 @@ pub const ALL: &[Variant] = &[
     itself("per_message", NOTHING),
     on(Durability::Everysec, "per_message_aof_everysec", itself("per_message", NOTHING)),
     on(Durability::Always, "per_message_aof_always", itself("per_message", NOTHING)),
+    itself("coalesced", BY_GROUP),
+    on(Durability::Everysec, "coalesced_aof_everysec", itself("coalesced", BY_GROUP)),
+    on(Durability::Always, "coalesced_aof_always", itself("coalesced", BY_GROUP)),
     itself("fields_1", NOTHING),
     itself("fields_1000", NOTHING),
     itself("handwritten_xreadgroup", BY_HAND),
@@ -122,6 +126,7 @@ pub async fn work(job: &Job) -> Result<Sample, Failure> {
         "multi_batch" => positions::write(job, Writes::TransactionForAll).await,
         "handwritten_xreadgroup" => by_hand::xreadgroup(job).await,
         "per_message" | "fields_1" => consumer::run(job, Commits::Each, Tracker::new, Tracker::FIELD).await,
+        "coalesced" => consumer::run(job, Commits::Grouped, Tracker::new, Tracker::FIELD).await,
         "fields_1000" => consumer::run(job, Commits::Each, Wide::new, Tracker::FIELD).await,
         other => Err(format!("no such work: {other}").into()),
     }

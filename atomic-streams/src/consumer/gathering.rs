@@ -97,7 +97,7 @@ mod tests {
             length: 9,
         });
         sequencer.begin_read(Proof { first: id(1), last: id(last), digest: "d".into() });
-        (1..=last).map(|ms| sequencer.entry(id(ms), Vec::new(), Staged::default())).collect()
+        (1..=last).map(|ms| sequencer.entry(id(ms), Vec::new().into(), Staged::default())).collect()
     }
 
     #[test]
