@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::persist::{CollectionKind, StoredEntry};
-use crate::protocol::{AttachReply, AttachRequest, Failure, Head, Step, StepReply, Subscription, Transient};
+use crate::protocol::{AttachReply, AttachRequest, Failure, Head, Step, StepReply, Subscription, Token, Transient};
 
 /// A server that holds streams and records.
 #[async_trait]
@@ -24,6 +24,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Looks for settings of the server that endanger the record.
     async fn examine(&self) -> Result<Findings, StoreError>;
+
+    /// Asks for a place on a connection that waits for many subscriptions of this process at once: this one has read up to
+    /// `after` under `token`. `None` where nothing is shared.
+    fn watch(&self, _subscription: &Subscription, _token: &Token, _after: EntryId) -> Option<Box<dyn Watch>> {
+        None
+    }
 }
 
 /// One connection. Dropping it closes it, with everything in flight.
@@ -51,6 +57,26 @@ pub trait Link: Send + Sync {
 
     /// Waits up to `block` for entries after `after`, and takes at most `count`.
     async fn read(&mut self, after: EntryId, count: usize, block: Duration) -> Result<Vec<Entry>, StoreError>;
+}
+
+/// One subscription's place on a shared connection. Dropping it gives the place up.
+#[async_trait]
+pub trait Watch: Send {
+    /// What has become of the request for it.
+    fn place(&mut self) -> Place;
+
+    /// Waits on a place that was given until entries have come, and returns the first of them, or none if the subscription is
+    /// to read for itself again. A shared connection that breaks is an error to everybody who has a place on it.
+    async fn entries(&mut self) -> Result<Vec<Entry>, StoreError>;
+}
+
+/// What becomes of a request for a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Asked,
+    /// From here on no entry is missed.
+    Given,
+    Refused,
 }
 
 /// Fields of a record.

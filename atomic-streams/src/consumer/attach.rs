@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::reader::Source;
 use super::restore::damaged;
 use super::session::Session;
 use super::{Status, Worker, ending};
@@ -195,7 +196,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Restores the state and opens the second connection.
-    async fn begin(&mut self, mut link: Box<dyn Link>, owned: Owned) -> Result<Session, Trouble> {
+    async fn begin(&mut self, mut committer: Box<dyn Link>, owned: Owned) -> Result<Session, Trouble> {
         info!(
             stream = self.stream(),
             group = self.group(),
@@ -210,20 +211,21 @@ impl<H: Handler> Worker<H> {
         } else if owned.created {
             info!(stream = self.stream(), group = self.group(), start = %owned.position, "this is a new subscription");
         }
-        let (opening, sequencer) = match self.restore(&mut *link, &owned).await {
+        let (opening, sequencer) = match self.restore(&mut *committer, &owned).await {
             Ok(restored) => restored,
             Err(trouble) => {
                 if let Trouble::Stop(_) = trouble {
                     // Nobody else should have to wait for a lease whose owner has given up.
-                    let _ = link.send(owned.head.token.as_str(), &[Step::Release]).await;
+                    let _ = committer.send(owned.head.token.as_str(), &[Step::Release]).await;
                 }
                 return Err(trouble);
             }
         };
         self.token = Some(owned.head.token.clone());
-        let reader = self.store.connect(&self.settings.subscription).await?;
+        let link = self.store.connect(&self.settings.subscription).await?;
+        let reader = Source { store: Arc::clone(&self.store), link };
         self.shared.set_position(owned.position);
-        Ok(Session { owned, committer: link, reader, opening, sequencer })
+        Ok(Session { owned, committer, reader, opening, sequencer })
     }
 }
 

@@ -1,5 +1,6 @@
-//! Reads ahead of the handler, within bounds, on a connection of its own.
+//! Reads ahead of the handler, within bounds, on a connection of its own, which it gives up for a shared one while idle.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -7,8 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::Settings;
 use crate::entry::Entry;
 use crate::id::EntryId;
-use crate::protocol::{Owned, Proof, SessionEnd};
-use crate::store::{Link, StoreError};
+use crate::protocol::{Owned, Proof, SessionEnd, Token};
+use crate::store::{Link, Place, Store, StoreError, Watch};
 
 /// Entries that one read takes at most.
 const MAX_COUNT: usize = 256;
@@ -41,34 +42,45 @@ impl Progress {
     }
 }
 
+/// Where the entries come from.
+pub(super) struct Source {
+    pub store: Arc<dyn Store>,
+    /// The session's reading connection.
+    pub link: Box<dyn Link>,
+}
+
 /// Reads from the position on until something fails.
 pub(super) async fn run(
-    mut link: Box<dyn Link>,
+    source: Source,
     owned: Owned,
     settings: Settings,
     batches: mpsc::Sender<Batch>,
     progress: Arc<Progress>,
 ) -> SessionEnd {
-    let budget = settings.read_ahead_bytes.clamp(1, u32::MAX as usize);
+    let line = Line { store: source.store, settings, token: owned.head.token, link: None };
+    let Err(end) = read_all(line, source.link, owned.position, batches, &progress).await;
+    end
+}
+
+async fn read_all(
+    mut line: Line,
+    link: Box<dyn Link>,
+    mut after: EntryId,
+    batches: mpsc::Sender<Batch>,
+    progress: &Progress,
+) -> Result<Infallible, SessionEnd> {
+    let budget = line.settings.read_ahead_bytes.clamp(1, u32::MAX as usize);
     let room = Arc::new(Semaphore::new(budget));
-    // The two connections may have reached different servers.
-    match link.load(&[]).await {
-        Ok(Some(loaded)) if loaded.head.token == owned.head.token => {}
-        Ok(_) => return SessionEnd::ReaderStale,
-        Err(error) => return failed(error),
-    }
-    let mut after = owned.position;
     // One batch is being handled, one waits, one is being read.
-    let max_count = (settings.read_ahead_entries / 3).clamp(1, MAX_COUNT);
+    let max_count = (line.settings.read_ahead_entries / 3).clamp(1, MAX_COUNT);
     let mut count = FIRST_COUNT.min(max_count);
+    line.check(link).await?;
     loop {
+        line.open().await?;
         progress.set(Some(after));
-        let read = link.read(after, count, settings.timing.block()).await;
+        let read = line.read(after, count).await;
         progress.set(None);
-        let entries = match read {
-            Ok(entries) => entries,
-            Err(error) => return failed(error),
-        };
+        let entries = read.map_err(failed)?;
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { continue };
         let proof = Proof { first: first.id, last: last.id, digest: last.digest() };
         let bytes: usize = entries.iter().map(|entry| entry.fields.size_bytes() + 64 * entry.fields.len() + 64).sum();
@@ -76,10 +88,62 @@ pub(super) async fn run(
         // So many of this size fill a quarter of the room.
         count = (budget / 4 * entries.len() / bytes.max(1)).clamp(1, max_count);
         let share = bytes.clamp(1, budget) as u32;
-        let Ok(share) = Arc::clone(&room).acquire_many_owned(share).await else { return SessionEnd::ReaderStale };
+        let Ok(share) = Arc::clone(&room).acquire_many_owned(share).await else { return Err(SessionEnd::ReaderStale) };
         if batches.send(Batch { entries, proof, _share: share }).await.is_err() {
             // The session is ending; whoever ended it knows why.
             return std::future::pending().await;
+        }
+    }
+}
+
+/// The reading side's way to the server.
+struct Line {
+    store: Arc<dyn Store>,
+    settings: Settings,
+    token: Token,
+    /// `None` when a shared connection has taken its place.
+    link: Option<Box<dyn Link>>,
+}
+
+impl Line {
+    /// Opens the connection again, where a shared one has taken its place.
+    async fn open(&mut self) -> Result<(), SessionEnd> {
+        if self.link.is_some() {
+            return Ok(());
+        }
+        let link = self.store.connect(&self.settings.subscription).await.map_err(failed)?;
+        self.check(link).await
+    }
+
+    /// Takes a new connection into use: it may have reached another server than the committing one.
+    async fn check(&mut self, mut link: Box<dyn Link>) -> Result<(), SessionEnd> {
+        match link.load(&[]).await.map_err(failed)? {
+            Some(loaded) if loaded.head.token == self.token => {
+                self.link = Some(link);
+                Ok(())
+            }
+            _ => Err(SessionEnd::ReaderStale),
+        }
+    }
+
+    /// Waits for entries, however long that takes, and takes at most `count`; none if the connection must be opened again.
+    async fn read(&mut self, after: EntryId, count: usize) -> Result<Vec<Entry>, StoreError> {
+        let mut watch: Option<Box<dyn Watch>> = None;
+        while let Some(link) = &mut self.link {
+            let entries = link.read(after, count, self.settings.timing.block()).await?;
+            if !entries.is_empty() {
+                return Ok(entries);
+            }
+            // Somebody waits on this connection until somebody waits on the shared one.
+            match watch.as_mut().map_or(Place::Refused, |watch| watch.place()) {
+                Place::Refused => watch = self.store.watch(&self.settings.subscription, &self.token, after),
+                Place::Asked => {}
+                Place::Given => self.link = None,
+            }
+        }
+        match watch {
+            Some(mut watch) => watch.entries().await,
+            None => Ok(Vec::new()),
         }
     }
 }

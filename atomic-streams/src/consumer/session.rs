@@ -27,7 +27,7 @@ use crate::transaction::{Message, Transaction};
 pub(super) struct Session {
     pub owned: Owned,
     pub committer: Box<dyn Link>,
-    pub reader: Box<dyn Link>,
+    pub reader: reader::Source,
     /// What must be written before the first entry: the fields of a new record or of a new schema.
     pub opening: Vec<Commit>,
     pub sequencer: Sequencer,

@@ -4,7 +4,9 @@ mod connection;
 mod examine;
 mod reply;
 mod request;
+mod watch;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,11 +14,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, Pipeline, RedisError, Value};
 
 pub(crate) use self::connection::Connector;
-use super::{Findings, Link, Loaded, Scanned, Store, StoreError};
+use super::{Findings, Link, Loaded, Scanned, Store, StoreError, Watch};
 use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
 use crate::persist::CollectionKind;
-use crate::protocol::{AttachReply, AttachRequest, Step, StepReply, Subscription, Timing};
+use crate::protocol::{AttachReply, AttachRequest, Step, StepReply, Subscription, Timing, Token};
 use crate::script;
 
 /// State fields that one reply carries at most.
@@ -24,13 +26,13 @@ const LOAD_CHUNK: usize = 512;
 
 /// A Redis or Valkey server.
 pub struct RedisStore {
-    connector: Connector,
+    connector: Arc<Connector>,
 }
 
 impl RedisStore {
     /// The server that `client` knows how to reach. Nothing is sent yet.
     pub fn new(client: &Client, timing: Timing) -> Result<Self, RedisError> {
-        Ok(Self { connector: Connector::new(client, timing)? })
+        Ok(Self { connector: Arc::new(Connector::new(client, timing)?) })
     }
 }
 
@@ -55,6 +57,10 @@ impl Store for RedisStore {
         let limit = self.connector.reply_timeout();
         let mut connection = self.connector.connect().await?;
         tokio::time::timeout(limit, examine::examine(&mut connection)).await.map_err(|_| reply::no_answer(limit))
+    }
+
+    fn watch(&self, subscription: &Subscription, token: &Token, after: EntryId) -> Option<Box<dyn Watch>> {
+        watch::ask(&self.connector, subscription, token, after)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError};
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisError};
 
 use super::reply;
 use crate::protocol::Timing;
@@ -24,6 +24,15 @@ impl Connector {
         let tcp = TcpSettings::default().set_nodelay(true);
         let info = client.get_connection_info().clone().into_connection_info()?.set_tcp_settings(tcp);
         Ok(Self { client: Client::open(info)?, timing })
+    }
+
+    /// What the server is reached by.
+    pub fn info(&self) -> &ConnectionInfo {
+        self.client.get_connection_info()
+    }
+
+    pub fn timing(&self) -> Timing {
+        self.timing
     }
 
     pub fn reply_timeout(&self) -> Duration {

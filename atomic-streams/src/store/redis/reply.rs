@@ -149,17 +149,33 @@ fn outcome(value: Value) -> Result<StepReply, StoreError> {
 
 /// The entries of an `XREAD` of one stream, with every field in its order.
 pub(super) fn entries(value: Value) -> Result<Vec<Entry>, StoreError> {
-    let wrong = || StoreError::unexpected("XREAD");
-    let streams = match value {
+    match streams(value)?.into_iter().next() {
+        Some((_, entries)) => Ok(entries),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The entries of an `XREAD`, by the name of their stream; streams without entries are left out by the server.
+pub(super) fn streams(value: Value) -> Result<Vec<(String, Vec<Entry>)>, StoreError> {
+    let pairs = match value {
         Value::Nil => return Ok(Vec::new()),
-        Value::Array(streams) => streams,
-        Value::Map(pairs) => pairs.into_iter().map(|(name, entries)| Value::Array(vec![name, entries])).collect(),
-        _ => return Err(wrong()),
+        Value::Array(streams) => streams.into_iter().map(pair).collect(),
+        Value::Map(pairs) => Some(pairs),
+        _ => None,
     };
-    let Some(Value::Array(mut stream)) = streams.into_iter().next() else { return Err(wrong()) };
+    let streams = pairs.and_then(|pairs| pairs.into_iter().map(stream).collect::<Option<Vec<_>>>());
+    streams.filter(|streams| !streams.is_empty()).ok_or_else(|| StoreError::unexpected("XREAD"))
+}
+
+fn pair(value: Value) -> Option<(Value, Value)> {
+    let Value::Array(parts) = value else { return None };
+    <[Value; 2]>::try_from(parts).ok().map(Into::into)
+}
+
+fn stream((name, entries): (Value, Value)) -> Option<(String, Vec<Entry>)> {
     // Redis 7.0 answers with no entries when one was added and removed again by the same script.
-    let Some(Value::Array(entries)) = stream.pop() else { return Err(wrong()) };
-    entries.into_iter().map(|each| entry(each).ok_or_else(wrong)).collect()
+    let (Value::BulkString(name), Value::Array(entries)) = (name, entries) else { return None };
+    Some((String::from_utf8(name).ok()?, entries.into_iter().map(entry).collect::<Option<_>>()?))
 }
 
 fn entry(value: Value) -> Option<Entry> {

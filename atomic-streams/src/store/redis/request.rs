@@ -43,17 +43,24 @@ pub(super) fn scan(subscription: &Subscription, collection: &str, cursor: Option
 }
 
 pub(super) fn read(subscription: &Subscription, after: EntryId, count: usize, block: Duration) -> Cmd {
-    let mut command = redis::cmd("XREAD");
-    // 0 would block for ever.
-    let block_ms = block.as_millis().max(1) as u64;
-    command
-        .arg("COUNT")
-        .arg(count)
-        .arg("BLOCK")
-        .arg(block_ms)
-        .arg("STREAMS")
-        .arg(subscription.stream())
-        .arg(after.to_string());
+    read_many(&[(subscription.stream(), after)], count, Some(block))
+}
+
+/// Reads from many streams at once; at most `count` entries of each.
+pub(super) fn read_many(streams: &[(&str, EntryId)], count: usize, block: Option<Duration>) -> Cmd {
+    let mut command = Cmd::with_capacity(6 + 2 * streams.len(), 64 * (1 + streams.len()));
+    command.arg("XREAD").arg("COUNT").arg(count);
+    if let Some(block) = block {
+        // 0 would block for ever.
+        command.arg("BLOCK").arg(block.as_millis().max(1) as u64);
+    }
+    command.arg("STREAMS");
+    for (stream, _) in streams {
+        command.arg(stream);
+    }
+    for (_, after) in streams {
+        command.arg(after.to_string());
+    }
     command
 }
 
