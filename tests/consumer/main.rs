@@ -7,6 +7,7 @@ mod coalescing;
 mod damage;
 mod ending;
 mod evolution;
+mod idle;
 mod in_flight;
 mod messages;
 mod migration;

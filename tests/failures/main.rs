@@ -18,3 +18,4 @@ mod streams;
 mod takeovers;
 mod torn;
 mod trimming;
+mod watch;
