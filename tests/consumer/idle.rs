@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use atomic_streams::{Consumer, ConsumerHandle, Fields, Handler, HandlerResult, Persistable, Transaction};
 use redis::AsyncCommands;
 use support::eventually;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 use crate::site::{Site, within};
@@ -163,6 +165,28 @@ async fn a_shutdown_of_those_who_wait_together_releases_each_lease_and_closes_th
     assert_eq!(last.stats().recoveries, 0);
     assert!(within(last.shutdown()).await.unwrap().released);
     eventually("all connections but the test's are closed", async || commands(&site).await.len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_waits_for_any_more_is_left_out() {
+    let site = Site::start().await;
+    let mut consumers = spawn_many(site.server.url(), "s", MANY).await;
+    reading(&site, 1).await;
+    within(consumers.remove(3).shutdown()).await.unwrap();
+    let mut monitor = BufReader::new(TcpStream::connect(site.server.addr()).await.unwrap());
+    monitor.write_all(b"MONITOR\r\n").await.unwrap();
+    let mut lines = monitor.lines();
+    let left_out = async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("the server goes on telling");
+            let names = |stream: &str| line.contains(&format!(r#""{stream}""#));
+            if line.contains(r#""XREAD""#) && names("s2") && names("s4") && !names("s3") {
+                break;
+            }
+        }
+    };
+    within(left_out).await;
+    undisturbed(&consumers);
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ pub(super) async fn run(connector: &Connector, mut requests: mpsc::UnboundedRece
             Ok(false) => requests.close(),
             Err(error) => return waiting.broken(&error),
         }
+        waiting.prune();
         if waiting.places.is_empty() {
             match requests.recv().await {
                 Some(request) => asked.push(request),
@@ -109,12 +110,16 @@ impl Waiting<'_> {
         Ok(all)
     }
 
-    /// Waits once, for as long as a consumer of its own would.
-    async fn wait(&mut self) -> Result<(), StoreError> {
+    /// Forgets the places that were given up.
+    fn prune(&mut self) {
         self.places.retain(|_, places| {
             places.retain(|place| !place.outcome.is_closed());
             !places.is_empty()
         });
+    }
+
+    /// Waits once, for as long as a consumer of its own would.
+    async fn wait(&mut self) -> Result<(), StoreError> {
         let block = self.connector.timing().block();
         // One entry shows that there are more; who waits for it gets it, so that it is sent no second time.
         let command = request::read_many(&self.streams(), 1, Some(block));
@@ -137,10 +142,15 @@ impl Waiting<'_> {
     fn deliver(&mut self, stream: &str, entries: Vec<Entry>) {
         let (Some(first), Some(places)) = (entries.first(), self.places.get_mut(stream)) else { return };
         // Behind the lowest ID it is the first entry: so it is behind every other one that is before it.
-        let (woken, left) = places.drain(..).partition(|place: &Given| place.after < first.id);
+        let (mut woken, left): (Vec<_>, _) = places.drain(..).partition(|place| place.after < first.id);
         *places = left;
+        let last = woken.pop();
         for place in woken {
             let _ = place.outcome.send(Ok(entries.clone()));
+        }
+        // Nearly always the only one: an entry may be large.
+        if let Some(place) = last {
+            let _ = place.outcome.send(Ok(entries));
         }
         if places.is_empty() {
             self.places.remove(stream);
