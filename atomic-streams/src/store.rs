@@ -16,8 +16,13 @@ use crate::protocol::{AttachReply, AttachRequest, Failure, Head, Step, StepReply
 /// A server that holds streams and records.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Opens a connection for one subscription. A session has two: one for its commits, one for its reads.
+    /// Opens a connection for one subscription. A session has two: this one is for its commits.
     async fn connect(&self, subscription: &Subscription) -> Result<Box<dyn Link>, StoreError>;
+
+    /// Opens a connection for the reads of a session: nothing but [`Link::load`] and [`Link::read`] will be asked of it.
+    async fn connect_to_read(&self, subscription: &Subscription) -> Result<Box<dyn Link>, StoreError> {
+        self.connect(subscription).await
+    }
 
     /// Returns when somebody releases the subscription, or at a whim: standbys ask again anyway.
     async fn released(&self, subscription: &Subscription);

@@ -111,7 +111,7 @@ impl Line {
         if self.link.is_some() {
             return Ok(());
         }
-        let link = self.store.connect(&self.settings.subscription).await.map_err(failed)?;
+        let link = self.store.connect_to_read(&self.settings.subscription).await.map_err(failed)?;
         self.check(link).await
     }
 

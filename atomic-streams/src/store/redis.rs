@@ -34,19 +34,28 @@ impl RedisStore {
     pub fn new(client: &Client, timing: Timing) -> Result<Self, RedisError> {
         Ok(Self { connector: Arc::new(Connector::new(client, timing)?) })
     }
+
+    async fn open(&self, subscription: &Subscription) -> Result<RedisLink, StoreError> {
+        let connection = self.connector.connect().await?;
+        let reply_timeout = self.connector.reply_timeout();
+        Ok(RedisLink { connection, subscription: subscription.clone(), reply_timeout })
+    }
 }
 
 #[async_trait]
 impl Store for RedisStore {
     async fn connect(&self, subscription: &Subscription) -> Result<Box<dyn Link>, StoreError> {
-        let reply_timeout = self.connector.reply_timeout();
-        let connection = self.connector.connect().await?;
-        let mut link = RedisLink { connection, subscription: subscription.clone(), reply_timeout };
+        let mut link = self.open(subscription).await?;
         // One by one: in a pipeline, an error would lose its code.
         for script in script::all() {
-            link.query(redis::cmd("SCRIPT").arg("LOAD").arg(script.text), reply_timeout).await?;
+            link.query(redis::cmd("SCRIPT").arg("LOAD").arg(script.text), link.reply_timeout).await?;
         }
         Ok(Box::new(link))
+    }
+
+    /// Without the scripts: an idle consumer that wakes has to wait for this.
+    async fn connect_to_read(&self, subscription: &Subscription) -> Result<Box<dyn Link>, StoreError> {
+        Ok(Box::new(self.open(subscription).await?))
     }
 
     async fn released(&self, subscription: &Subscription) {
