@@ -170,7 +170,7 @@ async fn a_server_that_refuses_to_read_many_streams_at_once_is_asked_no_second_t
     };
     eventually("streams are read together", async || refusals().await.is_some()).await;
     // Time to ask again, and to take leave from a connection once more.
-    renewals(&bench.redis, ONE, 10).await;
+    renewals(&bench.redis, ONE, 16).await;
     eventually("each waits by itself", async || readers(&mut bench.redis.clone()).await.len() == MANY).await;
     assert_eq!(refusals().await, Some(1));
     let mut redis = bench.redis.clone();
@@ -205,10 +205,13 @@ async fn replicated(bench: &Bench, copy: &MultiplexedConnection) {
 async fn a_shared_connection_left_on_a_demoted_server_is_noticed_by_all() {
     let mut bench = Bench::start().await;
     let (replica, mut copy) = replica_of(&bench).await;
-    let consumers = spawn(&bench.proxy.url(), LEASE).await;
+    // Nobody is idle before it is said so.
+    let reads = bench.proxy.hold_requests_containing(b"\r\nXREAD\r\n");
+    let consumers = spawn(&bench.proxy.url(), Duration::from_secs(3)).await;
     replicated(&bench, &copy).await;
     // What connects from here on, does so to the replica; it is the shared connection.
     bench.proxy.retarget(replica.addr(), Existing::Stay);
+    reads.release();
     shared(&copy).await;
     eventually("nobody reads here", async || readers(&mut bench.redis.clone()).await.is_empty()).await;
     bench.proxy.retarget(bench.server.addr(), Existing::Stay);

@@ -18,6 +18,10 @@ const MAX_COUNT: usize = 256;
 /// read has, every session gets on.
 const FIRST_COUNT: usize = 1;
 
+/// Empty reads after which a session that has come back from a shared connection asks for one again: an entry now and then
+/// would make it go to and fro, which costs more than these reads.
+const EMPTY_READS: u32 = 8;
+
 /// What one read brought.
 pub(super) struct Batch {
     pub entries: Vec<Entry>,
@@ -57,7 +61,7 @@ pub(super) async fn run(
     batches: mpsc::Sender<Batch>,
     progress: Arc<Progress>,
 ) -> SessionEnd {
-    let line = Line { store: source.store, settings, token: owned.head.token, link: None };
+    let line = Line { store: source.store, settings, token: owned.head.token, link: None, empty_reads: 1 };
     let Err(end) = read_all(line, source.link, owned.position, batches, &progress).await;
     end
 }
@@ -103,6 +107,8 @@ struct Line {
     token: Token,
     /// `None` when a shared connection has taken its place.
     link: Option<Box<dyn Link>>,
+    /// So many in a row before it asks for a shared connection.
+    empty_reads: u32,
 }
 
 impl Line {
@@ -129,16 +135,22 @@ impl Line {
     /// Waits for entries, however long that takes, and takes at most `count`; none if the connection must be opened again.
     async fn read(&mut self, after: EntryId, count: usize) -> Result<Vec<Entry>, StoreError> {
         let mut watch: Option<Box<dyn Watch>> = None;
+        let mut empty = 0;
         while let Some(link) = &mut self.link {
             let entries = link.read(after, count, self.settings.timing.block()).await?;
             if !entries.is_empty() {
                 return Ok(entries);
             }
+            empty += 1;
             // Somebody waits on this connection until somebody waits on the shared one.
             match watch.as_mut().map_or(Place::Refused, |watch| watch.place()) {
+                Place::Refused if empty < self.empty_reads => {}
                 Place::Refused => watch = self.store.watch(&self.settings.subscription, &self.token, after),
                 Place::Asked => {}
-                Place::Given => self.link = None,
+                Place::Given => {
+                    self.link = None;
+                    self.empty_reads = EMPTY_READS;
+                }
             }
         }
         match watch {
