@@ -15,7 +15,7 @@ use super::workload::ALERT_QUANTITY;
 pub async fn xreadgroup(job: &Job) -> Result<Sample, Failure> {
     let meter = Meter::start(&job.url).await?;
     let mut connection = connect(&job.url).await?;
-    let _: () = connection.xgroup_create(&job.stream, &job.group, "0").await?;
+    let _: () = connection.xgroup_create_mkstream(&job.stream, &job.group, "0").await?;
     let state = state_key(job);
     let mut sold: u64 = connection.hget::<_, _, Option<u64>>(&state, "sold").await?.unwrap_or(0);
     let options = StreamReadOptions::default().group(&job.group, "consumer-1").count(256).block(1_000);

@@ -7,6 +7,7 @@ pub mod consumer;
 pub mod machine;
 pub mod meter;
 pub mod outcome;
+pub mod server;
 pub mod table;
 pub mod workload;
 

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use redis::aio::MultiplexedConnection;
-use support::{Server, ServerBuilder};
+use support::Server;
 
 use crate::stand::Failure;
 use crate::stand::child::{self, Job};
 use crate::stand::meter::{Sample, connect};
 use crate::stand::outcome;
+use crate::stand::server::server;
 use crate::stand::workload::{SALES, fill, sold_after};
 use crate::variants::{By, Durability, Variant};
 use crate::{peers, python};
@@ -118,12 +119,5 @@ fn job(variant: &Variant, url: &str, round: usize, entries: u64) -> Job {
         group: format!("bench-{round}"),
         entries,
         total: sold_after(entries),
-    }
-}
-
-fn server(binary: Option<&Path>) -> ServerBuilder {
-    match binary {
-        Some(binary) => Server::builder().binary(binary),
-        None => Server::builder(),
     }
 }
