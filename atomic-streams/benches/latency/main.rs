@@ -1,7 +1,9 @@
-//! Latency at constant rates, several consumers in one process, what idle ones cost, and how fast another process takes over.
+//! Latency at constant rates, several consumers in one process, what idle ones cost, how fast another process takes
+//! over, and the most memory that a consumer needs.
 //!
 //! `cargo bench -p atomic-streams --bench latency -- --help` says how it is used.
 
+mod memory;
 mod producer;
 mod row;
 mod several;
@@ -22,7 +24,7 @@ use stand::meter::connect;
 use takeover::Goes;
 
 const HELP: &str = "\
-Latency, scaling, idle cost and takeover of atomic-streams, on a server that this benchmark starts.
+Latency, scaling, idle cost, takeover and memory of atomic-streams, on a server that this benchmark starts.
 
 cargo bench -p atomic-streams --bench latency -- [ARGUMENTS]
 
@@ -30,7 +32,8 @@ cargo bench -p atomic-streams --bench latency -- [ARGUMENTS]
   --entries N     entries that the consumers of `scaling` share (200,000)
   --server PATH   the server's binary (else redis-server or valkey-server on the PATH)
   --only A,B      only these of: per_message_500, per_message_5000, handwritten_500, handwritten_5000, scaling_1,
-                  scaling_2, scaling_4, scaling_8, idle_1000, takeover_release, takeover_sigkill
+                  scaling_2, scaling_4, scaling_8, idle_1000, takeover_release, takeover_sigkill, backlog_1000000,
+                  entries_of_1_mib
   --skip A,B      all but these; `scaling*` stands for all that begin so
   --json          one JSON array on standard output; the tables go to standard error
   --markdown      the tables as Markdown
@@ -38,7 +41,7 @@ cargo bench -p atomic-streams --bench latency -- [ARGUMENTS]
 latency: from the instant at which a producer was to send its XADD, at a constant rate, until the committed alert could be
 read downstream; percentiles of each round without its first second. scaling: as many streams as consumers, in one process.
 takeover: from the request to shut down, or the SIGKILL, to the first commit of a standby in another process, at 500 sales a
-second. All of it takes about five minutes.";
+second. memory: the most that the process ever had, once. All of it takes about six minutes.";
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -70,9 +73,10 @@ enum Measure {
     Scaling(u64),
     Idle(u64),
     Takeover(Goes),
+    Memory { entries: u64, padding_bytes: usize },
 }
 
-const ALL: [(&str, Measure); 11] = [
+const ALL: [(&str, Measure); 13] = [
     ("per_message_500", Measure::Latency { work: "per_message", rate: 500 }),
     ("handwritten_500", Measure::Latency { work: "handwritten_xreadgroup", rate: 500 }),
     ("per_message_5000", Measure::Latency { work: "per_message", rate: 5_000 }),
@@ -84,6 +88,8 @@ const ALL: [(&str, Measure); 11] = [
     ("idle_1000", Measure::Idle(1_000)),
     ("takeover_release", Measure::Takeover(Goes::Releasing)),
     ("takeover_sigkill", Measure::Takeover(Goes::Killed)),
+    ("backlog_1000000", Measure::Memory { entries: 1_000_000, padding_bytes: 0 }),
+    ("entries_of_1_mib", Measure::Memory { entries: 500, padding_bytes: 1 << 20 }),
 ];
 
 async fn measure(
@@ -96,11 +102,18 @@ async fn measure(
     let mut rounds: Vec<Vec<Row>> = wanted.iter().map(|_| Vec::new()).collect();
     for round in 1..=arguments.runs {
         for ((name, measure), rows) in wanted.iter().zip(&mut rounds) {
+            // A peak is not a matter of chance, and these take their time.
+            if round > 1 && matches!(measure, Measure::Memory { .. }) {
+                continue;
+            }
             let row = match *measure {
                 Measure::Latency { work, rate } => steady::run(url, connection, work, rate).await?,
                 Measure::Scaling(consumers) => several::run(url, connection, consumers, entries).await?,
                 Measure::Idle(consumers) => several::run_idle(url, connection, consumers).await?,
                 Measure::Takeover(goes) => takeover::run(url, connection, goes, round as u32).await?,
+                Measure::Memory { entries, padding_bytes } => {
+                    memory::run(url, connection, name, entries, padding_bytes).await?
+                }
             };
             let figures: Vec<String> = row.figures.iter().map(|(name, value)| format!("{name} {value:.0}")).collect();
             eprintln!("round {round}: {name:<18} {}", figures.join(", "));

@@ -31,7 +31,7 @@ pub async fn run(
     let each = (entries / consumers / 10).max(1) * 10;
     let job = job("several", url, each, consumers);
     for number in 0..consumers {
-        fill(connection, &part(&job, number).stream, each).await?;
+        fill(connection, &part(&job, number).stream, each, 0).await?;
     }
     let sample: Sample = child::run(child::worker(&job)?).await??;
     let mut fault = None;

@@ -35,14 +35,23 @@ pub fn sold_after(sales: u64) -> u64 {
     (0..sales % 10).sum::<u64>() + sales / 10 * 45
 }
 
-/// Adds sales to a stream, as many as are asked for.
-pub async fn fill(connection: &mut MultiplexedConnection, stream: &str, entries: u64) -> Result<(), Failure> {
-    const AT_ONCE: u64 = 1_000;
-    for first in (0..entries).step_by(AT_ONCE as usize) {
+/// Adds sales to a stream, as many as are asked for; with `padding_bytes`, each has a field of that size for nobody.
+pub async fn fill(
+    connection: &mut MultiplexedConnection,
+    stream: &str,
+    entries: u64,
+    padding_bytes: usize,
+) -> Result<(), Failure> {
+    let at_once = ((1 << 20) / (padding_bytes + 1)).clamp(1, 1_000);
+    let padding = "x".repeat(padding_bytes);
+    for first in (0..entries).step_by(at_once) {
         let mut pipeline = redis::pipe();
-        for number in first..entries.min(first + AT_ONCE) {
+        for number in first..entries.min(first + at_once as u64) {
             pipeline.cmd("XADD").arg(stream).arg("*").arg("sku").arg(format!("sku-{number}"));
             pipeline.arg("quantity").arg(quantity(number)).ignore();
+            if padding_bytes > 0 {
+                pipeline.arg("padding").arg(&padding);
+            }
         }
         pipeline.query_async::<()>(connection).await?;
     }

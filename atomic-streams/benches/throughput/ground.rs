@@ -42,7 +42,7 @@ impl Ground {
         };
         let server = server.start().await;
         let mut connection = connect(server.url()).await?;
-        fill(&mut connection, SALES, entries).await?;
+        fill(&mut connection, SALES, entries, 0).await?;
         Ok(Self { server, connection, durability, entries })
     }
 
