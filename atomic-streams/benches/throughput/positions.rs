@@ -2,6 +2,7 @@
 //! script call, and the fastest that a careful user writes.
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::streams::{StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands, Cmd, Pipeline, Value};
 
 use crate::stand::Failure;
@@ -32,6 +33,23 @@ pub async fn xread(job: &Job) -> Result<Sample, Failure> {
     let mut seen = 0;
     while seen < job.entries {
         seen += reader.read().await?.len() as u64;
+    }
+    let sample = meter.stop().await?;
+    Ok(Sample { state: Some(seen), ..sample })
+}
+
+/// Reads everything into the client's own reply type, as most programs do.
+pub async fn xread_typed(job: &Job) -> Result<Sample, Failure> {
+    let meter = Meter::start(&job.url).await?;
+    let mut connection = connect(&job.url).await?;
+    let options = StreamReadOptions::default().count(COUNT);
+    let (mut seen, mut after) = (0, "0-0".to_owned());
+    while seen < job.entries {
+        let reply: StreamReadReply = connection.xread_options(&[&job.stream], &[&after], &options).await?;
+        for entry in reply.keys.into_iter().flat_map(|key| key.ids) {
+            seen += 1;
+            after = entry.id;
+        }
     }
     let sample = meter.stop().await?;
     Ok(Sample { state: Some(seen), ..sample })

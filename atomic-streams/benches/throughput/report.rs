@@ -113,8 +113,9 @@ pub fn ratios(rows: &[Row], markdown: bool) -> String {
     type Figure = fn(&Row) -> Option<f64>;
     let (rate, client, server): (Figure, Figure, Figure) =
         (|row| row.msgs_per_s, |row| row.client_us, |row| row.server_us);
-    let comparisons: [(&str, &str, &str, Figure); 12] = [
+    let comparisons: [(&str, &str, &str, Figure); 13] = [
         ("msg/s", "per_message", "xread", rate),
+        ("msg/s", "per_message", "xread_typed", rate),
         ("msg/s", "per_message", "handwritten_xreadgroup", rate),
         ("msg/s", "per_message", "python", rate),
         ("server us", "per_message", "evalsha_empty", server),
