@@ -7,6 +7,7 @@ mod request;
 mod watch;
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +24,9 @@ use crate::script;
 
 /// State fields that one reply carries at most.
 const LOAD_CHUNK: usize = 512;
+
+/// Steps that are written before the server gets them.
+const SEND_PART: usize = 32;
 
 /// A Redis or Valkey server.
 pub struct RedisStore {
@@ -92,6 +96,48 @@ struct RedisLink {
 }
 
 impl RedisLink {
+    /// The server works on the first steps while those behind them are still being written.
+    async fn send_in_parts(&self, token: &str, steps: &[Step]) -> Vec<Result<StepReply, StoreError>> {
+        let mut parts = Vec::with_capacity(steps.len().div_ceil(SEND_PART));
+        for part in steps.chunks(SEND_PART) {
+            let mut pipeline = Pipeline::with_capacity(part.len());
+            pipeline.ignore_errors();
+            for step in part {
+                pipeline.add_command(request::step(&self.subscription, token, step));
+            }
+            let mut connection = self.connection.clone();
+            let sent = async move { pipeline.query_async::<Vec<redis::RedisResult<Value>>>(&mut connection).await };
+            let mut sent = Box::pin(sent);
+            // Polled once, it lies in the connection's queue. Parts enter it in order: nothing else runs in between.
+            let first = std::future::poll_fn(|context| Poll::Ready(sent.as_mut().poll(context))).await;
+            parts.push((part, sent, first));
+        }
+        let mut replies = Vec::with_capacity(steps.len());
+        for (part, sent, first) in parts {
+            let values = match first {
+                Poll::Ready(values) => values,
+                Poll::Pending => sent.await,
+            };
+            match values {
+                Ok(values) => {
+                    for (value, step) in values.into_iter().zip(part) {
+                        let reply = value.map_err(reply::error).and_then(|value| reply::step(step, value));
+                        let failed = reply.is_err();
+                        replies.push(reply);
+                        if failed {
+                            return replies;
+                        }
+                    }
+                }
+                Err(error) => {
+                    replies.push(Err(reply::error(error)));
+                    return replies;
+                }
+            }
+        }
+        replies
+    }
+
     async fn query(&mut self, command: &Cmd, limit: Duration) -> Result<Value, StoreError> {
         let value = tokio::time::timeout(limit, self.connection.send_packed_command(command)).await;
         reply::checked(value.map_err(|_| reply::no_answer(limit))?.map_err(reply::error)?)
@@ -138,30 +184,11 @@ impl Link for RedisLink {
     }
 
     async fn send(&mut self, token: &str, steps: &[Step]) -> Vec<Result<StepReply, StoreError>> {
-        let mut pipeline = Pipeline::with_capacity(steps.len());
-        pipeline.ignore_errors();
-        for step in steps {
-            pipeline.add_command(request::step(&self.subscription, token, step));
-        }
-        let sending = pipeline.query_async::<Vec<redis::RedisResult<Value>>>(&mut self.connection);
-        let Ok(values) = tokio::time::timeout(self.reply_timeout, sending).await else {
+        let sending = self.send_in_parts(token, steps);
+        let Ok(replies) = tokio::time::timeout(self.reply_timeout, sending).await else {
             return vec![Err(reply::no_answer(self.reply_timeout))];
         };
-        match values {
-            Ok(values) => {
-                let mut replies = Vec::with_capacity(steps.len());
-                for (value, step) in values.into_iter().zip(steps) {
-                    let reply = value.map_err(reply::error).and_then(|value| reply::step(step, value));
-                    let failed = reply.is_err();
-                    replies.push(reply);
-                    if failed {
-                        break;
-                    }
-                }
-                replies
-            }
-            Err(error) => vec![Err(reply::error(error))],
-        }
+        replies
     }
 
     async fn read(&mut self, after: EntryId, count: usize, block: Duration) -> Result<Vec<Entry>, StoreError> {
