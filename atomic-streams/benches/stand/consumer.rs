@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use atomic_streams::{Consumer, ConsumerBuilder, Handler, HandlerResult, Persistable, Transaction, async_trait};
+use atomic_streams::{
+    Consumer, ConsumerBuilder, ConsumerHandle, Handler, HandlerResult, Persistable, Transaction, async_trait,
+};
 use redis::AsyncCommands;
 use tokio::sync::Notify;
 
@@ -101,6 +103,30 @@ pub async fn run<H: Handler + 'static>(
     let meter = Meter::start(&job.url).await?;
     let builder = Consumer::builder(&job.stream, &job.group).redis_url(&job.url).handler(handler);
     let consumer = commits.set(builder).spawn().await?;
+    finish(job, &shop, &consumer, meter, field).await
+}
+
+/// The same, one commit for each entry, measured from the moment at which the state has been restored.
+pub async fn run_when_attached<H: Handler + 'static>(
+    job: &Job,
+    handler: impl FnOnce(Shop) -> H,
+    field: &str,
+) -> Result<Sample, Failure> {
+    let shop = Shop::new(job);
+    let handler = handler(shop.clone());
+    let builder = Consumer::builder(&job.stream, &job.group).redis_url(&job.url).handler(handler);
+    let consumer = builder.spawn().await?;
+    let meter = Meter::start(&job.url).await?;
+    finish(job, &shop, &consumer, meter, field).await
+}
+
+async fn finish(
+    job: &Job,
+    shop: &Shop,
+    consumer: &ConsumerHandle,
+    meter: Meter,
+    field: &str,
+) -> Result<Sample, Failure> {
     shop.closing().await;
     while consumer.stats().processed < job.entries {
         tokio::time::sleep(Duration::from_millis(1)).await;

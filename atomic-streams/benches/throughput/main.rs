@@ -3,6 +3,7 @@
 //! `cargo bench -p atomic-streams --bench throughput -- --help` says how it is used.
 
 mod ground;
+mod large;
 mod peers;
 mod plot;
 mod positions;

@@ -1,5 +1,6 @@
 //! The variants, side by side.
 
+use crate::large;
 use crate::positions::{self, Writes};
 use crate::stand::Failure;
 use crate::stand::by_hand;
@@ -69,6 +70,8 @@ pub const ALL: &[Variant] = &[
     on(Durability::Always, "coalesced_aof_always", itself("coalesced", BY_GROUP)),
     itself("fields_1", NOTHING),
     itself("fields_1000", NOTHING),
+    itself("map_1000", NOTHING),
+    itself("map_1000000", NOTHING),
     itself("handwritten_xreadgroup", BY_HAND),
     itself("multi_pipelined", BY_POSITION),
     itself("multi_batch", BY_POSITION),
@@ -131,6 +134,8 @@ pub async fn work(job: &Job) -> Result<Sample, Failure> {
         "handwritten_xreadgroup" => by_hand::xreadgroup(job).await,
         "per_message" | "fields_1" => consumer::run(job, Commits::Each, Tracker::new, Tracker::FIELD).await,
         "coalesced" => consumer::run(job, Commits::Grouped, Tracker::new, Tracker::FIELD).await,
+        "map_1000" => large::run(job, 1_000).await,
+        "map_1000000" => large::run(job, 1_000_000).await,
         "fields_1000" => consumer::run(job, Commits::Each, Wide::new, Tracker::FIELD).await,
         other => Err(format!("no such work: {other}").into()),
     }

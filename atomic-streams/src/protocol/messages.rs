@@ -142,7 +142,7 @@ pub struct Commit {
 
 impl Commit {
     /// Bytes on the way of a commit of nothing.
-    pub(super) const ENVELOPE_BYTES: usize = 512;
+    pub(crate) const ENVELOPE_BYTES: usize = 512;
     /// Bytes that a field takes beside its name and value.
     pub(super) const FIELD_BYTES: usize = 32;
 

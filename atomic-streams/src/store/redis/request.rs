@@ -12,6 +12,9 @@ use crate::protocol::{AttachRequest, Commit, Head, Operation, Start, Step, Subsc
 use crate::script::{self, Script};
 use crate::staged::{Bound, Trim};
 
+/// What a commit is sent with besides names and what it commits: the script's name, and numbers.
+const ENVELOPE_BYTES: usize = 160;
+
 pub(super) fn attach(subscription: &Subscription, request: &AttachRequest) -> Cmd {
     let mut command = evalsha(&script::ATTACH, 13, 512);
     command.arg(2).arg(subscription.record()).arg(subscription.stream());
@@ -99,7 +102,10 @@ fn commit(subscription: &Subscription, token: &str, commit: &Commit) -> Cmd {
     let collections = commit.collections.iter().map(|each| 9 + 2 * each.changes.set.len() + each.changes.removed.len());
     let arguments =
         16 + 2 * commit.fields.len() + commit.deleted.len() + arguments.sum::<usize>() + collections.sum::<usize>();
-    let mut command = evalsha(&script::COMMIT, arguments, commit.size_bytes);
+    let names =
+        2 * token.len() + subscription.record().len() + subscription.stream().len() + subscription.group().len();
+    let bytes = commit.size_bytes.saturating_sub(Commit::ENVELOPE_BYTES) + names + ENVELOPE_BYTES;
+    let mut command = evalsha(&script::COMMIT, arguments, bytes);
     command.arg(2 + outputs.names.len() + commit.collections.len());
     command.arg(subscription.record()).arg(subscription.stream()).arg(&outputs.names);
     for collection in &commit.collections {
