@@ -28,12 +28,13 @@ if head ~= ARGV[1] then
 end
 
 if not ARGV[8] or (ARGV[7] == '2' and not ARGV[10]) then -- most steps: one field at most and no operation, so nothing to undo
+  local set, cursor
   if ARGV[8] then
-    redis.call('HSET', record, '@head', ARGV[2], '@position', ARGV[3], '@processed', ARGV[4], ARGV[8], ARGV[9])
+    set = redis.pcall('HSET', record, '@head', ARGV[2], '@position', ARGV[3], '@processed', ARGV[4], ARGV[8], ARGV[9])
   else
-    redis.call('HSET', record, '@head', ARGV[2], '@position', ARGV[3], '@processed', ARGV[4])
+    set = redis.pcall('HSET', record, '@head', ARGV[2], '@position', ARGV[3], '@processed', ARGV[4])
   end
-  local cursor
+  if type(set) == 'table' then return {'REFUSED', record, set.err} end
   if ARGV[6] == '' then cursor = redis.pcall('XGROUP', 'SETID', stream, ARGV[5], ARGV[3])
   else cursor = redis.pcall('XGROUP', 'SETID', stream, ARGV[5], ARGV[3], 'ENTRIESREAD', ARGV[6]) end
   if cursor.err then return {'COMMITTED', cursor.err, ''} end

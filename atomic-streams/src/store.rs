@@ -4,6 +4,7 @@ pub mod memory;
 pub mod redis;
 
 use std::error::Error as StdError;
+use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -55,14 +56,22 @@ pub trait Link: Send + Sync {
         count: usize,
     ) -> Result<Scanned, StoreError>;
 
-    /// Sends steps in order under the head's token, and takes their replies one by one.
-    ///
-    /// After an error nothing is known of that step and those behind it, and no replies follow.
-    async fn send(&mut self, token: &str, steps: &[Step]) -> Vec<Result<StepReply, StoreError>>;
+    /// Sends steps in order under the head's token. The steps of a later call follow them, whether their replies have come or
+    /// not.
+    async fn start(&mut self, token: &str, steps: &[Step]) -> Replies;
+
+    /// Sends steps, and takes their replies.
+    async fn send(&mut self, token: &str, steps: &[Step]) -> Vec<Result<StepReply, StoreError>> {
+        self.start(token, steps).await.await
+    }
 
     /// Waits up to `block` for entries after `after`, and takes at most `count`.
     async fn read(&mut self, after: EntryId, count: usize, block: Duration) -> Result<Vec<Entry>, StoreError>;
 }
+
+/// The replies to steps that were sent, one by one. After an error nothing is known of that step and those behind it, and no
+/// replies follow.
+pub type Replies = Pin<Box<dyn Future<Output = Vec<Result<StepReply, StoreError>>> + Send>>;
 
 /// One subscription's place on a shared connection. Dropping it gives the place up.
 #[async_trait]

@@ -18,7 +18,7 @@ use stand::Failure;
 use stand::arguments::Arguments;
 use stand::by_hand;
 use stand::child::{self, Job};
-use stand::consumer::{self, Commits, Tracker};
+use stand::consumer::{self, Tracker};
 use stand::machine;
 use stand::meter::connect;
 use takeover::Goes;
@@ -136,7 +136,7 @@ async fn work(job: &Job) -> Result<(), Failure> {
             return Ok(());
         }
         "several" => several::work(job).await?,
-        "per_message" => consumer::run(job, Commits::Each, Tracker::new, Tracker::FIELD).await?,
+        "per_message" => consumer::run(job, |builder| builder, Tracker::new, Tracker::FIELD).await?,
         "handwritten_xreadgroup" => by_hand::xreadgroup(job).await?,
         other => return Err(format!("no such work: {other}").into()),
     };

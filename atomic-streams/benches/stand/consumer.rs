@@ -14,24 +14,6 @@ use super::child::Job;
 use super::meter::{Meter, Sample, connect};
 use super::workload::{ALERT_QUANTITY, Alert, Sale};
 
-/// How many commits one script call makes.
-#[derive(Clone, Copy, Debug)]
-pub enum Commits {
-    /// One for each entry.
-    Each,
-    /// One for up to 256 entries.
-    Grouped,
-}
-
-impl Commits {
-    fn set<H>(self, builder: ConsumerBuilder<H>) -> ConsumerBuilder<H> {
-        match self {
-            Self::Each => builder,
-            Self::Grouped => builder.coalesce(256, Duration::from_millis(2)),
-        }
-    }
-}
-
 /// The counter, and nothing else.
 #[derive(Persistable)]
 pub struct Tracker {
@@ -94,7 +76,7 @@ impl Shop {
 /// Works a job off with the handler that `handler` makes, whose counter is the record's `field`.
 pub async fn run<H: Handler + 'static>(
     job: &Job,
-    commits: Commits,
+    settings: impl FnOnce(ConsumerBuilder<H>) -> ConsumerBuilder<H>,
     handler: impl FnOnce(Shop) -> H,
     field: &str,
 ) -> Result<Sample, Failure> {
@@ -102,25 +84,12 @@ pub async fn run<H: Handler + 'static>(
     let handler = handler(shop.clone());
     let meter = Meter::start(&job.url).await?;
     let builder = Consumer::builder(&job.stream, &job.group).redis_url(&job.url).handler(handler);
-    let consumer = commits.set(builder).spawn().await?;
+    let consumer = settings(builder).spawn().await?;
     finish(job, &shop, &consumer, meter, field).await
 }
 
-/// The same, one commit for each entry, measured from the moment at which the state has been restored.
-pub async fn run_when_attached<H: Handler + 'static>(
-    job: &Job,
-    handler: impl FnOnce(Shop) -> H,
-    field: &str,
-) -> Result<Sample, Failure> {
-    let shop = Shop::new(job);
-    let handler = handler(shop.clone());
-    let builder = Consumer::builder(&job.stream, &job.group).redis_url(&job.url).handler(handler);
-    let consumer = builder.spawn().await?;
-    let meter = Meter::start(&job.url).await?;
-    finish(job, &shop, &consumer, meter, field).await
-}
-
-async fn finish(
+/// Waits until the job is done and reads what has come of it.
+pub async fn finish(
     job: &Job,
     shop: &Shop,
     consumer: &ConsumerHandle,

@@ -1,11 +1,13 @@
 //! The variants, side by side.
 
+use std::time::Duration;
+
 use crate::large;
 use crate::positions::{self, Writes};
 use crate::stand::Failure;
 use crate::stand::by_hand;
 use crate::stand::child::Job;
-use crate::stand::consumer::{self, Commits, Tracker};
+use crate::stand::consumer::{self, Tracker};
 use crate::stand::meter::Sample;
 use crate::stand::outcome::Alerts;
 use crate::wide::Wide;
@@ -52,6 +54,9 @@ pub struct Variant {
 }
 
 const NOTHING: &str = "-";
+/// What `coalesced` waits for a group of 256.
+const LONGEST_WAIT: Duration = Duration::from_millis(2);
+
 const BY_GROUP: &str = "that each entry's effects show by themselves: up to 256 appear at once";
 const BY_HAND: &str =
     "a fence against a second process or a late resend; notice of a rollback; entries left pending are not claimed";
@@ -132,11 +137,13 @@ pub async fn work(job: &Job) -> Result<Sample, Failure> {
         "multi_pipelined" => positions::write(job, Writes::TransactionEach).await,
         "multi_batch" => positions::write(job, Writes::TransactionForAll).await,
         "handwritten_xreadgroup" => by_hand::xreadgroup(job).await,
-        "per_message" | "fields_1" => consumer::run(job, Commits::Each, Tracker::new, Tracker::FIELD).await,
-        "coalesced" => consumer::run(job, Commits::Grouped, Tracker::new, Tracker::FIELD).await,
+        "per_message" | "fields_1" => consumer::run(job, |builder| builder, Tracker::new, Tracker::FIELD).await,
+        "coalesced" => {
+            consumer::run(job, |builder| builder.coalesce(256, LONGEST_WAIT), Tracker::new, Tracker::FIELD).await
+        }
         "map_1000" => large::run(job, 1_000).await,
         "map_1000000" => large::run(job, 1_000_000).await,
-        "fields_1000" => consumer::run(job, Commits::Each, Wide::new, Tracker::FIELD).await,
+        "fields_1000" => consumer::run(job, |builder| builder, Wide::new, Tracker::FIELD).await,
         other => Err(format!("no such work: {other}").into()),
     }
 }

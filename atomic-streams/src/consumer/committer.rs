@@ -1,5 +1,6 @@
 //! Sends what is staged, in order, and settles the replies: the only task that writes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -12,11 +13,14 @@ use super::in_flight::InFlight;
 use super::reader::Progress;
 use super::{Settings, Shared, ending};
 use crate::id::EntryId;
-use crate::protocol::{Commit, Failure, Operation, Outcome, Owned, Permanent, Reconciler, SessionEnd, Step};
-use crate::store::{Link, StoreError};
+use crate::protocol::{Commit, Failure, Operation, Outcome, Owned, Permanent, Reconciler, SessionEnd, Step, StepReply};
+use crate::store::{Link, Replies, StoreError};
 
 /// Commits that one pipeline carries at most, where they are not folded.
 const MAX_PIPELINE: usize = 256;
+
+/// Pipelines that are on their way at once: the server goes on with the second while the replies to the first are read.
+const MAX_SENT: usize = 2;
 
 /// Everything that the committing task needs.
 pub(super) struct Committer {
@@ -41,6 +45,22 @@ enum Due {
     Renewal,
     /// What is at hand, and then the release: nothing more will be staged.
     End,
+}
+
+/// Steps that are on their way, and what is to be known when their replies come.
+struct Sent {
+    steps: Vec<Step>,
+    leaving: Leaving,
+    /// After which entry the reader waited when they were sent.
+    reader_waited: Option<EntryId>,
+}
+
+/// The replies to what was sent first; never, if nothing was. May be dropped and called again.
+async fn first_replies(sent: &mut VecDeque<(Sent, Replies)>) -> Vec<Result<StepReply, StoreError>> {
+    match sent.front_mut() {
+        Some((_, replies)) => replies.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// How the committing task ended.
@@ -81,19 +101,38 @@ impl Committer {
 
     async fn settle_all(&mut self) -> Result<(), SessionEnd> {
         let mut reconciler = Reconciler::new(&self.owned);
-        let period = self.settings.timing.renew_every();
+        let timing = self.settings.timing;
+        let period = timing.renew_every();
         let mut renewals = interval_at(Instant::now() + period, period);
         renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let timing = self.settings.timing;
         let mut gathering =
             self.settings.coalescing.map(|each| Gathering::new(each, self.alone_until, timing.proof_wait()));
+        // What is gathered for a group is better sent as a larger one when the last is settled.
+        let most_sent = if gathering.is_some() { 1 } else { MAX_SENT };
         let mut commits = Vec::with_capacity(MAX_PIPELINE);
+        let mut sent = VecDeque::new();
         let mut renew_now = false;
         loop {
-            let due = match renew_now {
-                true => Due::Renewal,
-                false => self.next(&mut renewals, &mut gathering, &mut commits).await,
+            let may_send = sent.len() < most_sent;
+            let due = tokio::select! {
+                biased;
+                replies = first_replies(&mut sent) => {
+                    if let Some((first, _)) = sent.pop_front() {
+                        renew_now |= self.settle(&mut reconciler, first, replies)?;
+                    }
+                    continue;
+                }
+                () = std::future::ready(()), if renew_now && may_send => Due::Renewal,
+                due = self.next(&mut renewals, &mut gathering, &mut commits), if may_send => due,
             };
+            renew_now = false;
+            // Nothing may be on its way when the lease is released.
+            while due == Due::End && !sent.is_empty() {
+                let replies = first_replies(&mut sent).await;
+                if let Some((first, _)) = sent.pop_front() {
+                    self.settle(&mut reconciler, first, replies)?;
+                }
+            }
             let mut leaving = Leaving::default();
             commits.iter().for_each(|commit| leaving.count(commit));
             let mut steps: Vec<Step> = match &mut gathering {
@@ -106,15 +145,20 @@ impl Committer {
             if due == Due::Renewal {
                 steps.push(Step::Renew { lease_ms: timing.lease.as_millis() as u64 });
             }
-            // Nothing may be on its way when the lease is released.
             let last = due == Due::End && steps.is_empty();
             if last {
                 steps.push(Step::Release);
             }
-            renew_now = self.settle(&mut reconciler, steps, leaving).await?;
-            if last {
-                return Ok(());
+            for step in &mut steps {
+                reconciler.sending(step);
             }
+            let reader_waited = self.reader.waits_after();
+            let replies = self.link.start(self.owned.head.token.as_str(), &steps).await;
+            let now_sent = Sent { steps, leaving, reader_waited };
+            if last {
+                return self.settle(&mut reconciler, now_sent, replies.await).map(drop);
+            }
+            sent.push_back((now_sent, replies));
         }
     }
 
@@ -160,19 +204,15 @@ impl Committer {
         }
     }
 
-    /// Sends steps and takes their replies. Returns whether to renew at once.
-    async fn settle(
+    /// Holds replies against what was sent. Returns whether to renew at once.
+    fn settle(
         &mut self,
         reconciler: &mut Reconciler,
-        mut steps: Vec<Step>,
-        leaving: Leaving,
+        sent: Sent,
+        replies: Vec<Result<StepReply, StoreError>>,
     ) -> Result<bool, SessionEnd> {
-        for step in &mut steps {
-            reconciler.sending(step);
-        }
-        let waiting = self.reader.waits_after();
-        let replies = self.link.send(self.owned.head.token.as_str(), &steps).await;
-        let still_waiting = self.reader.waits_after().filter(|after| waiting == Some(*after));
+        let Sent { steps, leaving, reader_waited } = sent;
+        let still_waiting = self.reader.waits_after().filter(|after| reader_waited == Some(*after));
         let answered = replies.len();
         let mut renew_now = false;
         let mut entries = 0;

@@ -6,16 +6,18 @@ mod reply;
 mod request;
 mod watch;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
-use redis::{Client, Cmd, Pipeline, RedisError, Value};
+use redis::{Client, Cmd, Pipeline, RedisError, RedisResult, Value};
+use tokio::time::Instant;
 
 pub(crate) use self::connection::Connector;
-use super::{Findings, Link, Loaded, Scanned, Store, StoreError, Watch};
+use super::{Findings, Link, Loaded, Replies, Scanned, Store, StoreError, Watch};
 use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
 use crate::persist::CollectionKind;
@@ -89,6 +91,30 @@ pub(crate) async fn add(
     reply::added(sending.map_err(|_| reply::no_answer(limit))?.map_err(reply::error)?)
 }
 
+/// Replies to a part of what was sent.
+type Part = Result<Vec<Result<StepReply, StoreError>>, StoreError>;
+
+/// Takes the replies part by part, up to the first error.
+async fn in_order(
+    parts: Vec<(Pin<Box<impl Future<Output = Part>>>, Poll<Part>)>,
+) -> Vec<Result<StepReply, StoreError>> {
+    let mut all = Vec::new();
+    for (sent, first) in parts {
+        let replies = match first {
+            Poll::Ready(replies) => replies,
+            Poll::Pending => sent.await,
+        };
+        for reply in replies.unwrap_or_else(|error| vec![Err(error)]) {
+            let failed = reply.is_err();
+            all.push(reply);
+            if failed {
+                return all;
+            }
+        }
+    }
+    all
+}
+
 struct RedisLink {
     connection: MultiplexedConnection,
     subscription: Subscription,
@@ -96,48 +122,6 @@ struct RedisLink {
 }
 
 impl RedisLink {
-    /// The server works on the first steps while those behind them are still being written.
-    async fn send_in_parts(&self, token: &str, steps: &[Step]) -> Vec<Result<StepReply, StoreError>> {
-        let mut parts = Vec::with_capacity(steps.len().div_ceil(SEND_PART));
-        for part in steps.chunks(SEND_PART) {
-            let mut pipeline = Pipeline::with_capacity(part.len());
-            pipeline.ignore_errors();
-            for step in part {
-                pipeline.add_command(request::step(&self.subscription, token, step));
-            }
-            let mut connection = self.connection.clone();
-            let sent = async move { pipeline.query_async::<Vec<redis::RedisResult<Value>>>(&mut connection).await };
-            let mut sent = Box::pin(sent);
-            // Polled once, it lies in the connection's queue. Parts enter it in order: nothing else runs in between.
-            let first = std::future::poll_fn(|context| Poll::Ready(sent.as_mut().poll(context))).await;
-            parts.push((part, sent, first));
-        }
-        let mut replies = Vec::with_capacity(steps.len());
-        for (part, sent, first) in parts {
-            let values = match first {
-                Poll::Ready(values) => values,
-                Poll::Pending => sent.await,
-            };
-            match values {
-                Ok(values) => {
-                    for (value, step) in values.into_iter().zip(part) {
-                        let reply = value.map_err(reply::error).and_then(|value| reply::step(step, value));
-                        let failed = reply.is_err();
-                        replies.push(reply);
-                        if failed {
-                            return replies;
-                        }
-                    }
-                }
-                Err(error) => {
-                    replies.push(Err(reply::error(error)));
-                    return replies;
-                }
-            }
-        }
-        replies
-    }
-
     async fn query(&mut self, command: &Cmd, limit: Duration) -> Result<Value, StoreError> {
         let value = tokio::time::timeout(limit, self.connection.send_packed_command(command)).await;
         reply::checked(value.map_err(|_| reply::no_answer(limit))?.map_err(reply::error)?)
@@ -183,12 +167,36 @@ impl Link for RedisLink {
         reply::scan(self.query(&command, self.reply_timeout).await?)
     }
 
-    async fn send(&mut self, token: &str, steps: &[Step]) -> Vec<Result<StepReply, StoreError>> {
-        let sending = self.send_in_parts(token, steps);
-        let Ok(replies) = tokio::time::timeout(self.reply_timeout, sending).await else {
-            return vec![Err(reply::no_answer(self.reply_timeout))];
-        };
-        replies
+    /// In parts: the server works on the first while the next are still being written.
+    async fn start(&mut self, token: &str, steps: &[Step]) -> Replies {
+        let mut parts = Vec::with_capacity(steps.len().div_ceil(SEND_PART));
+        for part in steps.chunks(SEND_PART) {
+            let mut pipeline = Pipeline::with_capacity(part.len());
+            pipeline.ignore_errors();
+            for step in part {
+                pipeline.add_command(request::step(&self.subscription, token, step));
+            }
+            let releases: Vec<bool> = part.iter().map(|step| matches!(step, Step::Release)).collect();
+            let mut connection = self.connection.clone();
+            let mut sent = Box::pin(async move {
+                let values: Vec<RedisResult<Value>> =
+                    pipeline.query_async(&mut connection).await.map_err(reply::error)?;
+                let replies = values.into_iter().zip(releases).map(|(value, is_release)| {
+                    value.map_err(reply::error).and_then(|value| reply::step(is_release, value))
+                });
+                Ok(replies.collect())
+            });
+            // Polled once, it lies in the connection's queue. Parts enter it in order: nothing else runs in between.
+            let first = std::future::poll_fn(|context| Poll::Ready(sent.as_mut().poll(context))).await;
+            parts.push((sent, first));
+        }
+        let limit = self.reply_timeout;
+        let deadline = Instant::now() + limit;
+        Box::pin(async move {
+            tokio::time::timeout_at(deadline, in_order(parts))
+                .await
+                .unwrap_or_else(|_| vec![Err(reply::no_answer(limit))])
+        })
     }
 
     async fn read(&mut self, after: EntryId, count: usize, block: Duration) -> Result<Vec<Entry>, StoreError> {

@@ -11,7 +11,7 @@ use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::persist::CollectionKind;
 use crate::protocol::{AttachReply, AttachRequest, Step, StepReply, Subscription};
-use crate::store::{Link, Loaded, Scanned, StoreError};
+use crate::store::{Link, Loaded, Replies, Scanned, StoreError};
 
 pub(super) struct MemoryLink {
     pub shared: Arc<Shared>,
@@ -65,7 +65,7 @@ impl Link for MemoryLink {
         })
     }
 
-    async fn send(&mut self, token: &str, steps: &[Step]) -> Vec<Result<StepReply, StoreError>> {
+    async fn start(&mut self, token: &str, steps: &[Step]) -> Replies {
         let replies = match self.call(|server, subscription| Ok(server.steps(subscription, token, steps))) {
             Ok(replies) => replies,
             Err(error) => vec![Err(error)],
@@ -80,7 +80,7 @@ impl Link for MemoryLink {
             self.shared.tell_release(self.subscription.record());
         }
         tokio::task::yield_now().await;
-        replies
+        Box::pin(std::future::ready(replies))
     }
 
     async fn read(&mut self, after: EntryId, count: usize, block: Duration) -> Result<Vec<Entry>, StoreError> {

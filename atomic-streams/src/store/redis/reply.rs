@@ -7,7 +7,7 @@ use redis::{ErrorKind, RedisError, Value};
 use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
 use crate::protocol::{
-    AttachReply, Behind, Divergence, Failure, Head, Owned, Permanent, Renewed, Step, StepReply, Transient,
+    AttachReply, Behind, Divergence, Failure, Head, Owned, Permanent, Renewed, StepReply, Transient,
 };
 use crate::store::{Loaded, Scanned, StoreError};
 
@@ -102,10 +102,11 @@ pub(super) fn scan(value: Value) -> Result<Scanned, StoreError> {
     Ok(Scanned { head, total, cursor, entries })
 }
 
-pub(super) fn step(step: &Step, value: Value) -> Result<StepReply, StoreError> {
-    match (step, checked(value)?) {
-        (Step::Commit(_), Value::Int(1)) => Ok(StepReply::Committed { cursor_trouble: None, trim_trouble: None }),
-        (Step::Release, Value::Int(was_owner)) => Ok(StepReply::Released { was_owner: was_owner == 1 }),
+/// The script of a release answers with a number, as that of a commit does.
+pub(super) fn step(is_release: bool, value: Value) -> Result<StepReply, StoreError> {
+    match (is_release, checked(value)?) {
+        (false, Value::Int(1)) => Ok(StepReply::Committed { cursor_trouble: None, trim_trouble: None }),
+        (true, Value::Int(was_owner)) => Ok(StepReply::Released { was_owner: was_owner == 1 }),
         (_, value) => outcome(value),
     }
 }
