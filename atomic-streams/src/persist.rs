@@ -3,20 +3,22 @@
 mod collection;
 mod migrate;
 mod msgpack;
+mod plan;
 mod schema;
 mod snapshot;
 
 #[doc(hidden)]
 pub use collection::CollectionChanges;
-pub(crate) use collection::plain_value;
 pub use collection::{
     Collection, CollectionKind, EntryChanges, MAX_ENTRY_CHANGES, Mark, StateDeque, StateMap, StateSet, StoredEntry,
 };
+pub(crate) use collection::plain_value;
 pub use migrate::StateFields;
 pub use msgpack::{MAX_DEPTH, MAX_FIELD_BYTES, StateError};
 pub(crate) use msgpack::{decode_value, encode_value};
-pub use schema::{Field, Schema, SchemaChange};
-pub(crate) use schema::{Plan, Source, Stored};
+pub use plan::SchemaChange;
+pub(crate) use plan::{Plan, Source, Stored};
+pub use schema::{Field, Schema};
 #[doc(hidden)]
 pub use snapshot::Changes;
 pub use snapshot::LARGE_FIELD_BYTES;
