@@ -6,6 +6,7 @@ mod ending;
 mod gathering;
 mod hold;
 mod in_flight;
+mod parts;
 mod reader;
 mod restore;
 mod session;

@@ -12,7 +12,7 @@ pub use collection::CollectionChanges;
 pub use collection::{
     Collection, CollectionKind, EntryChanges, MAX_ENTRY_CHANGES, Mark, StateDeque, StateMap, StateSet, StoredEntry,
 };
-pub(crate) use collection::plain_value;
+pub(crate) use collection::{MAX_PART_BYTES, MAX_PART_ENTRIES, plain_value};
 pub use migrate::StateFields;
 pub use msgpack::{MAX_DEPTH, MAX_FIELD_BYTES, StateError};
 pub(crate) use msgpack::{decode_value, encode_value};

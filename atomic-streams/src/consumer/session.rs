@@ -257,22 +257,18 @@ impl<H: Handler> Worker<H> {
         };
         Ok(match result {
             Ok(changes) => Ok((changes, transaction.into_staged())),
-            Err(error) => match guard("restoring the state", || self.snapshot.roll_back(&mut self.handler)) {
-                Ok(Ok(())) => Err(error),
-                // What the fields hold now is nobody's state: attach again, which restores all of them.
-                Ok(Err(damage)) => {
+            Err(error) => {
+                let put_back = guard("restoring the state", || self.snapshot.roll_back(&mut self.handler));
+                if let Err(damage) = put_back.and_then(|result| result.map_err(|damage| damage.to_string())) {
+                    // What the fields hold now is nobody's state: attach again, which restores all of them.
+                    self.count_failure(entry.id);
                     return Err(Halt::Damaged(format!(
                         "{}; and its fields cannot be put back: {damage}",
                         shown(&error)
                     )));
                 }
-                Err(panic) => {
-                    return Err(Halt::Damaged(format!(
-                        "{}; and its fields cannot be put back: {panic}",
-                        shown(&error)
-                    )));
-                }
-            },
+                Err(error)
+            }
         })
     }
 

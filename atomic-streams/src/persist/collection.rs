@@ -6,6 +6,8 @@ mod journal;
 mod map;
 mod set;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,6 +23,12 @@ use super::msgpack::StateError;
 /// All of them are written by one script, and Redis does nothing else meanwhile. [`StateMap::clear`] and its like count
 /// as nothing, however many entries go.
 pub const MAX_ENTRY_CHANGES: usize = 100_000;
+
+/// Entries of a collection that one script reads or writes at most where it can choose: well below 10 ms of the server's time.
+pub(crate) const MAX_PART_ENTRIES: usize = 2_000;
+
+/// Bytes that such a part should have at most.
+pub(crate) const MAX_PART_BYTES: usize = 1 << 20;
 
 /// What kind of collection a field is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -227,8 +235,8 @@ impl Mark {
 }
 
 /// Refuses changes that one script should not carry.
-fn within_limit(changes: usize) -> Result<(), StateError> {
-    if changes <= MAX_ENTRY_CHANGES {
+pub(super) fn within_limit(changes: u64) -> Result<(), StateError> {
+    if changes <= MAX_ENTRY_CHANGES as u64 {
         return Ok(());
     }
     Err(StateError::new(format!(

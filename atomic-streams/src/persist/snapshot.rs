@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Persistable;
-use super::collection::{CollectionChanges, CollectionKind, EntryChanges, Mark};
+use super::collection::{CollectionChanges, CollectionKind, EntryChanges, Mark, within_limit};
 use super::msgpack::StateError;
 use super::schema::Schema;
 
@@ -22,6 +22,8 @@ pub(crate) struct Snapshot {
     values: Vec<Vec<u8>>,
     stamps: Vec<u64>,
     collections: Vec<Held>,
+    /// Some collections know their changes as staged, and others do not.
+    is_torn: bool,
     /// Fields that may have changed, and where each one's value ends in `scratch`.
     suspects: Vec<usize>,
     ends: Vec<usize>,
@@ -80,6 +82,7 @@ impl Snapshot {
             values: vec![Vec::new(); names.len()],
             stamps: vec![0; names.len()],
             collections: collections.collect(),
+            is_torn: false,
             suspects: Vec::new(),
             ends: Vec::new(),
             scratch: Vec::new(),
@@ -127,6 +130,7 @@ impl Snapshot {
             collection.renew_mark();
             (held.mark, held.entries) = (collection.mark(), collection.stored_len());
         }
+        self.is_torn = false;
         self.take_stamps(handler);
         Ok(())
     }
@@ -178,10 +182,14 @@ impl Snapshot {
                 collection.changes()
             } else {
                 // Another one was assigned to the field: it knows nothing of what is stored.
-                collection.all().map(|set| EntryChanges { cleared: true, set, removed: Vec::new() })
+                within_limit(collection.stored_len()).and_then(|()| collection.all()).map(|set| EntryChanges {
+                    cleared: true,
+                    set,
+                    removed: Vec::new(),
+                })
             };
             let changes = changes.map_err(|error| error.in_field(self.names[held.index]))?;
-            if changes.is_empty() && collection.mark() == held.mark {
+            if changes.is_empty() {
                 continue;
             }
             let after = collection.stored_len();
@@ -193,6 +201,8 @@ impl Snapshot {
                 after: (after != held.entries).then_some(after),
             });
         }
+        // Settling drops what was there before, and that is code of the user: a panic in it must not end half way.
+        self.is_torn = true;
         for held in &mut self.collections {
             let Some(collection) = handler.collection(held.index) else { continue };
             if collection.mark() != held.mark {
@@ -202,11 +212,15 @@ impl Snapshot {
             collection.settle();
             held.entries = collection.stored_len();
         }
+        self.is_torn = false;
         Ok(changed)
     }
 
     /// Puts the remembered values back into the handler.
     pub fn roll_back<H: Persistable>(&mut self, handler: &mut H) -> Result<(), StateError> {
+        if self.is_torn {
+            return Err(StateError::new("some of its changes count as staged already"));
+        }
         for held in &self.collections {
             let Some(collection) = handler.collection(held.index) else { continue };
             let result = if collection.mark() == held.mark {

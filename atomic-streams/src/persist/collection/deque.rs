@@ -155,9 +155,9 @@ impl<T: Serialize + DeserializeOwned> StateDeque<T> {
             self.entries.clear();
             return;
         }
-        match self.undo() {
-            Ok(()) => self.journal.remember_all((std::mem::take(&mut self.entries), self.first)),
-            Err(error) => self.journal.fail(&error),
+        // What is remembered is what was there before the message. If it cannot be had, the journal knows.
+        if self.undo().is_ok() && !self.entries.is_empty() {
+            self.journal.remember_all((std::mem::take(&mut self.entries), self.first));
         }
     }
 
@@ -175,7 +175,10 @@ impl<T: Serialize + DeserializeOwned> StateDeque<T> {
         if let Some(contents) = undo.cleared {
             (self.entries, self.first) = contents;
         }
-        let Some((first, len)) = self.before.take() else { return Ok(()) };
+        let Some((first, len)) = self.before.take() else {
+            self.journal.forget();
+            return Ok(());
+        };
         let end = first.wrapping_add(len as i64);
         // What lies outside is new; what is missing then was touched when it went.
         while !self.entries.is_empty() && self.number(self.entries.len()) > end {
@@ -208,6 +211,7 @@ impl<T: Serialize + DeserializeOwned> StateDeque<T> {
                 *entry = stored::decode(&bytes)?;
             }
         }
+        self.journal.forget();
         Ok(())
     }
 }
@@ -219,7 +223,8 @@ impl<T: Serialize + DeserializeOwned> Collection for StateDeque<T> {
         if self.journal.is_empty() {
             return Ok(EntryChanges::default());
         }
-        let now = |number: &i64| self.numbered(*number).map(stored::encode);
+        let stored = |number: &i64, entry: &T| Ok((stored::encode(number)?, stored::encode(entry)?));
+        let now = |number: &i64| self.numbered(*number).map(|entry| stored(number, entry));
         self.journal.changes(now, || self.all(), self.entries.len())
     }
 
@@ -243,7 +248,7 @@ impl<T: Serialize + DeserializeOwned> Collection for StateDeque<T> {
 
     fn complete(&mut self, entries: u64) -> Result<(), StateError> {
         let mut unsorted = std::mem::take(&mut self.unsorted);
-        unsorted.sort_by_key(|(number, _)| *number);
+        unsorted.sort_unstable_by_key(|(number, _)| *number);
         unsorted.dedup_by_key(|(number, _)| *number);
         let (Some((first, _)), Some((last, _))) = (unsorted.first(), unsorted.last()) else { return Ok(()) };
         let span = last.checked_sub(*first).and_then(|span| u64::try_from(span).ok());

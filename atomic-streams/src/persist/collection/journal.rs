@@ -15,7 +15,7 @@ pub(super) struct Journal<K, C> {
     touched: HashMap<K, Option<Vec<u8>>>,
     /// What was there before all entries were dropped at once. From then on, everything that is there is new.
     cleared: Option<C>,
-    /// A value that was to be remembered could not be encoded: nothing can be taken back.
+    /// Why what was there before is not known any more: nothing can be written or taken back.
     trouble: Option<String>,
 }
 
@@ -24,6 +24,9 @@ impl<K, C> Default for Journal<K, C> {
         Self { touched: HashMap::new(), cleared: None, trouble: None }
     }
 }
+
+/// Touched keys for which room is kept: a table that was large once would make every later message walk over it.
+const KEPT_ROOM: usize = 1_024;
 
 /// What to do to take changes back.
 pub(super) struct Undo<K, C> {
@@ -50,8 +53,8 @@ impl<K: Eq + Hash, C> Journal<K, C> {
     }
 
     /// What was there before is not known any more: the message fails, and so does taking it back.
-    pub fn fail(&mut self, error: &StateError) {
-        self.trouble.get_or_insert_with(|| error.to_string());
+    fn fail(&mut self, error: &StateError) {
+        self.trouble.get_or_insert_with(|| format!("what an entry held could not be remembered: {error}"));
     }
 
     /// Remembers that everything was dropped: `contents` as they were before any change.
@@ -65,25 +68,27 @@ impl<K: Eq + Hash, C> Journal<K, C> {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.cleared.is_none() && self.touched.is_empty()
+        self.cleared.is_none() && self.touched.is_empty() && self.trouble.is_none()
     }
 
     pub fn forget(&mut self) {
         self.touched.clear();
+        self.touched.shrink_to(KEPT_ROOM);
         self.cleared = None;
         self.trouble = None;
     }
 
-    /// Hands out what was remembered, and forgets it.
+    /// Hands out what was remembered. Until [`forget`](Self::forget) says that it was put back, nothing is known.
     pub fn take(&mut self) -> Result<Undo<K, C>, StateError> {
         self.check()?;
+        self.trouble = Some("its changes could not be taken back".to_owned());
         Ok(Undo { cleared: self.cleared.take(), touched: std::mem::take(&mut self.touched) })
     }
 
-    /// What differs from before. `now` gives the stored value that a key has now; `all` all entries.
+    /// What differs from before. `now` gives the entry that is at a key now, as it is stored; `all` all entries.
     pub fn changes(
         &self,
-        now: impl Fn(&K) -> Option<Result<Vec<u8>, StateError>>,
+        now: impl Fn(&K) -> Option<Result<StoredEntry, StateError>>,
         all: impl FnOnce() -> Result<Vec<StoredEntry>, StateError>,
         len: usize,
     ) -> Result<EntryChanges, StateError>
@@ -92,25 +97,30 @@ impl<K: Eq + Hash, C> Journal<K, C> {
     {
         self.check()?;
         if self.is_cleared() {
-            within_limit(len)?;
+            within_limit(len as u64)?;
             return Ok(EntryChanges { cleared: true, set: all()?, removed: Vec::new() });
         }
-        within_limit(self.touched.len())?;
         let mut changes = EntryChanges::default();
         for (key, before) in &self.touched {
-            match (before, now(key).transpose()?) {
-                (Some(before), Some(now)) if *before == now => {}
-                (_, Some(now)) => changes.set.push((stored::encode(key)?, now)),
-                (Some(_), None) => changes.removed.push(stored::encode(key)?),
-                (None, None) => {}
+            let now = now(key).transpose()?;
+            if let Some(before) = before {
+                let key = stored::encode(key)?;
+                match &now {
+                    Some((now_key, now)) if *now_key == key && now == before => continue,
+                    // The same place, or an equal key that is written otherwise takes the place of this one.
+                    Some((now_key, _)) if *now_key == key => {}
+                    _ => changes.removed.push(key),
+                }
             }
+            changes.set.extend(now);
         }
+        within_limit((changes.set.len() + changes.removed.len()) as u64)?;
         Ok(changes)
     }
 
     fn check(&self) -> Result<(), StateError> {
         match &self.trouble {
-            Some(trouble) => Err(StateError::new(format!("what an entry held could not be remembered: {trouble}"))),
+            Some(trouble) => Err(StateError::new(trouble.clone())),
             None => Ok(()),
         }
     }

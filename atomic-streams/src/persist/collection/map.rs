@@ -60,7 +60,12 @@ const MAX_EXPIRED: usize = 1_000;
 /// [`insert_with_ttl`](Self::insert_with_ttl) adds an entry that expires. Time is that of the messages: the milliseconds of
 /// the ID of the entry that is being handled, so that a handler that runs again sees the same. An entry that has expired is
 /// invisible to the next handler, and is removed by the commit of that message, a thousand at a time. Redis removes none
-/// by itself: while no messages come, they stay where other tools see them.
+/// by itself: while no messages come, they stay where other tools see them. A map that a handler makes anew knows the time
+/// from the next message on; until then, and in a unit test without a consumer, it is the clock's.
+///
+/// # Another map in the field
+/// A handler may assign another map to the field, or swap two: that map is written whole in place of what is stored. If
+/// the handler fails then, what was there is gone from memory, and is read back from the server.
 ///
 /// # At the start
 /// All entries are read back at attach, in chunks; about as much memory is needed as for a `HashMap`. A field that was a
@@ -216,12 +221,10 @@ impl<K: Clone + Eq + Hash + Serialize, V: Serialize + DeserializeOwned> StateMap
             self.expiry = Expiry::default();
             return;
         }
-        match self.undo() {
-            Ok(()) => {
-                let contents = (std::mem::take(&mut self.entries), std::mem::take(&mut self.expiry));
-                self.journal.remember_all(contents);
-            }
-            Err(error) => self.journal.fail(&error),
+        // What is remembered is what was there before the message. If it cannot be had, the journal knows.
+        if self.undo().is_ok() && !self.entries.is_empty() {
+            let contents = (std::mem::take(&mut self.entries), std::mem::take(&mut self.expiry));
+            self.journal.remember_all(contents);
         }
     }
 
@@ -252,6 +255,10 @@ impl<K: Clone + Eq + Hash + Serialize, V: Serialize + DeserializeOwned> StateMap
         true
     }
 
+    fn stored(&self, key: &K, value: &V) -> Result<StoredEntry, StateError> {
+        Ok((stored::encode(key)?, stored::encode_expiring(value, self.expiry.at(key))?))
+    }
+
     /// Puts back what was there before the message.
     fn undo(&mut self) -> Result<(), StateError> {
         let undo = self.journal.take()?;
@@ -259,18 +266,16 @@ impl<K: Clone + Eq + Hash + Serialize, V: Serialize + DeserializeOwned> StateMap
             (self.entries, self.expiry) = (entries, expiry);
         }
         for (key, before) in undo.touched {
-            match before {
-                Some(bytes) => {
-                    let (value, expires_ms) = stored::decode_expiring(&bytes)?;
-                    self.expiry.set(&key, expires_ms);
-                    self.entries.insert(key, value);
-                }
-                None => {
-                    self.expiry.forget(&key);
-                    self.entries.remove(&key);
-                }
+            // An equal key may be written otherwise, and would stay.
+            self.expiry.forget(&key);
+            self.entries.remove(&key);
+            if let Some(bytes) = before {
+                let (value, expires_ms) = stored::decode_expiring(&bytes)?;
+                self.expiry.set(&key, expires_ms);
+                self.entries.insert(key, value);
             }
         }
+        self.journal.forget();
         Ok(())
     }
 }
@@ -292,7 +297,7 @@ where
         if self.journal.is_empty() {
             return Ok(EntryChanges::default());
         }
-        let now = |key: &K| self.entries.get(key).map(|value| stored::encode_expiring(value, self.expiry.at(key)));
+        let now = |key: &K| self.entries.get_key_value(key).map(|(key, value)| self.stored(key, value));
         self.journal.changes(now, || self.all(), self.entries.len())
     }
 
@@ -305,7 +310,7 @@ where
     }
 
     fn reset(&mut self) {
-        *self = Self { now_ms: self.now_ms, ..Self::new() };
+        *self = Self::new();
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StateError> {
@@ -323,9 +328,7 @@ where
     }
 
     fn all(&self) -> Result<Vec<StoredEntry>, StateError> {
-        let encoded =
-            |(key, value): (&K, &V)| Ok((stored::encode(key)?, stored::encode_expiring(value, self.expiry.at(key))?));
-        self.entries.iter().map(encoded).collect()
+        self.entries.iter().map(|(key, value)| self.stored(key, value)).collect()
     }
 
     fn stored_len(&self) -> u64 {
