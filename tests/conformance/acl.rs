@@ -14,7 +14,7 @@ use crate::kit::{
 };
 
 /// Everything that a consumer needs, with outputs, trimming and deleted fields.
-const ENOUGH: &str = "~in ~out* ~atomic-streams:* +evalsha +script|load +xread +time +type +exists +hget +hmget +hset \
+pub const ENOUGH: &str = "~in ~out* ~atomic-streams:* +evalsha +script|load +xread +time +type +exists +hget +hmget +hset \
                       +hdel +persist +xinfo|stream +xinfo|groups +xinfo|consumers +xrange +xadd +xdel +xtrim +xsetid \
                       +xgroup|create +xgroup|createconsumer +xgroup|setid";
 
@@ -30,9 +30,7 @@ async fn allow(bench: &Bench, rights: &str) {
 async fn as_user(rights: &str) -> (Bench, Box<dyn Link>) {
     let bench = Bench::redis().await;
     allow(&bench, &format!("on >secret {rights}")).await;
-    let url = format!("redis://consumer:secret@{}/", bench.real().server.addr());
-    let store = RedisStore::new(&redis::Client::open(url).unwrap(), Timing::default()).unwrap();
-    let link = store.connect(&subscription()).await.unwrap();
+    let link = bench.link_as("consumer", "secret").await;
     (bench, link)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use atomic_streams::internals::{Entry, GroupInfo, MemoryStore, RedisStore, Store, StreamInfo, Timing};
+use atomic_streams::internals::{Entry, GroupInfo, Link, MemoryStore, RedisStore, Store, StreamInfo, Timing};
 use atomic_streams::{EntryId, Fields, Trim};
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Value};
@@ -180,6 +180,29 @@ impl Bench {
             Self::Memory(store) => store.set_record_field(&subscription(), name, value.as_bytes()),
             Self::Redis(real) => drop(real.ask::<u64>(&["HSET", subscription().record(), name, value]).await),
         }
+    }
+
+    /// What the hash at `key` holds.
+    pub async fn hash(&self, key: &str) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        match self {
+            Self::Memory(store) => store.hash(key),
+            Self::Redis(real) => real.ask(&["HGETALL", key]).await,
+        }
+    }
+
+    /// Whether the server has no memory left for anything new.
+    pub async fn set_full(&self, full: bool) {
+        match self {
+            Self::Memory(store) => store.set_out_of_memory(full),
+            Self::Redis(real) => real.ask(&["CONFIG", "SET", "maxmemory", if full { "1" } else { "0" }]).await,
+        }
+    }
+
+    /// A connection to the real server as one of its users.
+    pub async fn link_as(&self, user: &str, password: &str) -> Box<dyn Link> {
+        let url = format!("redis://{user}:{password}@{}/", self.real().server.addr());
+        let store = RedisStore::new(&redis::Client::open(url).unwrap(), Timing::default()).unwrap();
+        store.connect(&subscription()).await.unwrap()
     }
 
     pub async fn entries(&self, stream: &str) -> Vec<Entry> {

@@ -1,6 +1,6 @@
 //! Both stores answer alike: each test is written once and runs on the store in memory and on a real server.
 //!
-//! `acl`, `errors` and `expiry` hold what only a real server has.
+//! `acl`, `errors`, `expiry` and a part of `collections` hold what only a real server has.
 // Test code: a failed expectation is the test's result.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -27,6 +27,7 @@ mod acl;
 mod attach;
 mod attach_again;
 mod bench;
+mod collections;
 mod commit;
 mod errors;
 mod expiry;
