@@ -4,6 +4,7 @@
 
 mod building;
 mod coalescing;
+mod conversion;
 mod damage;
 mod ending;
 mod evolution;
@@ -16,6 +17,7 @@ mod publishing;
 mod puppet;
 mod read_ahead;
 mod reading;
+mod restoring;
 mod retries;
 mod schema;
 mod several;
