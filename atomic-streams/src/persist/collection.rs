@@ -25,7 +25,7 @@ use super::msgpack::StateError;
 pub const MAX_ENTRY_CHANGES: usize = 100_000;
 
 /// Entries of a collection that one script reads or writes at most where it can choose: well below 10 ms of the server's time.
-pub(crate) const MAX_PART_ENTRIES: usize = 2_000;
+pub(crate) const MAX_PART_ENTRIES: usize = 1_000;
 
 /// Bytes that such a part should have at most.
 pub(crate) const MAX_PART_BYTES: usize = 1 << 20;
