@@ -17,6 +17,18 @@ use syn::{DeriveInput, parse_macro_input};
 /// be `serde::Serialize + serde::de::DeserializeOwned`; for fields that mention a type or const parameter this becomes a
 /// `where` clause of the implementation.
 ///
+/// # Plain fields and collections
+///
+/// A plain field is one value: unless it is a number, a `bool` or a `char`, it is encoded after every message to see whether it
+/// has changed, and written whole if it has. That is right for what is small; a `Vec` or `HashMap` of a thousand entries
+/// costs as much with every message as all of its entries do.
+///
+/// A field of type `StateMap<K, V>`, `StateSet<T>` or `StateDeque<T>` is a collection: it is kept entry by entry in a key beside the
+/// record, and a message costs what it changes. It must be the whole type of its field, under its own name, with a path or
+/// without: `atomic_streams::StateMap<String, i64>`, but no alias of it and no `Option` around it. All attributes mean the
+/// same for it. A plain field of the same entries becomes a collection by changing its type: `HashMap` and `BTreeMap` a
+/// `StateMap`; `HashSet`, `BTreeSet` and `Vec` a `StateSet`; `VecDeque` and `Vec` a `StateDeque`.
+///
 /// # On a field
 ///
 /// - `#[persist(default = EXPR)]`: the value when nothing is stored under the field's names. `EXPR` has the type of the

@@ -28,6 +28,11 @@ pub(crate) use snapshot::{Restored, Snapshot};
 ///
 /// Write `#[derive(Persistable)]`; nobody implements this by hand. Fields are numbered by their place in
 /// [`Schema::fields`]; skipped ones have no number.
+///
+/// # What a field costs
+/// A plain field is one value. Unless it is a number, a `bool` or a `char`, it is encoded after every message to see whether it
+/// has changed, and written whole if it has: a large `Vec` or `HashMap` makes every message slow. [`StateMap`], [`StateSet`] and
+/// [`StateDeque`] are kept entry by entry, and a message costs what it changes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be persisted: it does not implement `Persistable`",
     label = "this type has no persisted state",

@@ -23,7 +23,8 @@ pub fn no_such_field(index: usize) -> StateError {
 #[diagnostic::on_unimplemented(
     message = "a field of type `{Self}` cannot be stored: the type, or one inside it, does not implement `serde::Serialize`",
     label = "is not `serde::Serialize`",
-    note = "put `#[derive(serde::Serialize, serde::Deserialize)]` on the type, or `#[persist(skip)]` on the field"
+    note = "put `#[derive(serde::Serialize, serde::Deserialize)]` on the type, or `#[persist(skip)]` on the field",
+    note = "a `StateMap`, `StateSet` or `StateDeque` must be the whole type of its field, under its own name: not behind an alias, and not inside another type"
 )]
 pub trait Encode: Serialize {}
 
@@ -34,7 +35,8 @@ impl<T: Serialize> Encode for T {}
 #[diagnostic::on_unimplemented(
     message = "a field of type `{Self}` cannot be restored: the type, or one inside it, does not implement `serde::Deserialize`",
     label = "is not `serde::de::DeserializeOwned`",
-    note = "put `#[derive(serde::Serialize, serde::Deserialize)]` on the type, or `#[persist(skip)]` on the field"
+    note = "put `#[derive(serde::Serialize, serde::Deserialize)]` on the type, or `#[persist(skip)]` on the field",
+    note = "a `StateMap`, `StateSet` or `StateDeque` must be the whole type of its field, under its own name: not behind an alias, and not inside another type"
 )]
 pub trait Decode: DeserializeOwned {}
 
