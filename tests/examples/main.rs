@@ -63,6 +63,20 @@ async fn routing_fills_each_output() {
 }
 
 #[tokio::test]
+async fn large_state_sells_each_order_once() {
+    says(
+        "large_state",
+        &[
+            "sold one of each of 2000 articles",
+            "sent order 7 again, and order 7000 twice",
+            "published: 89 of A-7 are left, one of 2000 articles",
+            "published 2001 times",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn inventory_is_right_after_a_crash() {
     let server = Server::start().await;
     let process = Process::example("inventory").env("REDIS_URL", server.url()).start();
