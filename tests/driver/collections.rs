@@ -85,3 +85,85 @@ async fn a_failed_handler_leaves_no_trace() {
     let state = driver.state().unwrap();
     assert_eq!((state.sales, state.last.len(), *state.stock.get("a").unwrap()), (1, 1, 7));
 }
+
+#[derive(Serialize, Deserialize)]
+struct Order {
+    what: String,
+}
+
+/// Takes its map out of its field and puts it back, or another one.
+#[derive(Persistable, Default)]
+struct Juggler {
+    #[persist(default)]
+    map: StateMap<String, u64>,
+    #[persist(default)]
+    other: StateMap<String, u64>,
+    /// Neither stored nor taken back.
+    #[persist(skip)]
+    parked: Option<StateMap<String, u64>>,
+}
+
+#[async_trait]
+impl Handler for Juggler {
+    type Message = Order;
+
+    async fn handle(&mut self, order: Order, tx: &mut Transaction) -> HandlerResult {
+        let attempt = tx.message().attempt();
+        let count = self.map.len() as u64;
+        match order.what.as_str() {
+            "add" => drop(self.map.insert(format!("{count}"), count)),
+            "replace" => self.map = [("new".to_owned(), 1)].into_iter().collect(),
+            "clone" => self.map = self.map.clone(),
+            "swap" => std::mem::swap(&mut self.map, &mut self.other),
+            "park" => self.parked = Some(std::mem::take(&mut self.map)),
+            "unpark" => self.map = self.parked.take().ok_or("nothing is parked")?,
+            "park and unpark" => {
+                let mut map = std::mem::take(&mut self.map);
+                map.insert("parked".to_owned(), 7);
+                self.map = map;
+            }
+            "replace, and fail once" => {
+                self.map = [("failed".to_owned(), u64::from(attempt))].into_iter().collect();
+                if attempt == 1 {
+                    return Err("once".into());
+                }
+            }
+            other => return Err(other.to_owned().into()),
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn another_collection_in_the_field_takes_the_place_of_what_is_stored() {
+    let mut driver = TestDriver::new(Juggler::default).await.unwrap();
+    for (what, map, other) in [
+        ("add", "0=0", ""),
+        ("add", "0=0 1=1", ""),
+        ("clone", "0=0 1=1", ""),
+        ("add", "0=0 1=1 2=2", ""),
+        ("swap", "", "0=0 1=1 2=2"),
+        ("add", "0=0", "0=0 1=1 2=2"),
+        ("swap", "0=0 1=1 2=2", "0=0"),
+        ("park", "", "0=0"),
+        ("add", "0=0", "0=0"),
+        ("unpark", "0=0 1=1 2=2", "0=0"),
+        ("park and unpark", "0=0 1=1 2=2 parked=7", "0=0"),
+        ("replace", "new=1", "0=0"),
+        ("add", "1=1 new=1", "0=0"),
+        ("replace, and fail once", "failed=2", "0=0"),
+        ("add", "1=1 failed=2", "0=0"),
+    ] {
+        driver.add(&Order { what: what.to_owned() }).await.unwrap();
+        support::eventually("it is committed", async || driver.settle().await.unwrap() == Sent::Committed).await;
+        let shown = |map: &StateMap<String, u64>| {
+            let mut entries: Vec<String> = map.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            entries.sort();
+            entries.join(" ")
+        };
+        let state = driver.state().unwrap();
+        assert_eq!((shown(&state.map).as_str(), shown(&state.other).as_str()), (map, other), "{what}");
+    }
+    driver.crash_and_restart().await.unwrap();
+    assert_eq!(driver.state().unwrap().map.get("failed"), Some(&2));
+}
