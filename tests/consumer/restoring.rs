@@ -208,6 +208,25 @@ async fn a_standby_that_takes_over_has_all_entries() {
 }
 
 #[tokio::test]
+async fn a_shutdown_meanwhile_gives_the_lease_back() {
+    let mut site = filled().await;
+    let owner = spawn(site.server.url(), 10_000).await;
+    let proxy = Proxy::start(site.server.addr()).await;
+    let standby = spawn(&proxy.url(), 10_000).await;
+    let hold = proxy.hold_replies_after_request(KEY.as_bytes());
+    within(owner.shutdown()).await.unwrap();
+    hold.wait_until_held().await;
+    let ending = tokio::spawn(async move { standby.shutdown().await });
+    tokio::task::yield_now().await;
+    // No reply to any further part comes.
+    hold.step();
+    assert!(within(ending).await.unwrap().unwrap().released);
+    assert_eq!(site.record("@lease").await, "0");
+    let _next = spawn(site.server.url(), 10_000).await;
+    assert_eq!(sold(&mut site, 0, 1, 1).await, state(&[(MANY, 1)], 2));
+}
+
+#[tokio::test]
 async fn leftovers_of_a_record_that_is_gone_are_not_taken_for_state() {
     let mut site = filled().await;
     let () = site.redis.del(RECORD).await.unwrap();

@@ -13,7 +13,7 @@ use super::{Status, Worker, ending};
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
 use crate::persist::{Plan, SchemaChange, Stored};
-use crate::protocol::{AttachNext, Failure, Owned, Step};
+use crate::protocol::{AttachNext, Failure, Owned, Step, StepReply};
 use crate::random;
 use crate::store::{Link, StoreError};
 
@@ -214,9 +214,10 @@ impl<H: Handler> Worker<H> {
         let (opening, sequencer) = match self.restore(&mut *committer, &owned).await {
             Ok(restored) => restored,
             Err(trouble) => {
-                if let Trouble::Stop(_) = trouble {
+                if matches!(trouble, Trouble::Stop(_)) || self.shutdown.is_cancelled() {
                     // Nobody else should have to wait for a lease whose owner has given up.
-                    let _ = committer.send(owned.head.token.as_str(), &[Step::Release]).await;
+                    let replies = committer.send(owned.head.token.as_str(), &[Step::Release]).await;
+                    self.holds_lease &= !matches!(replies.first(), Some(Ok(StepReply::Released { .. })));
                 }
                 return Err(trouble);
             }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
 use super::attach::Trouble;
 use super::restore::damaged;
 use crate::error::{Error, ErrorKind};
@@ -27,6 +29,7 @@ pub(super) struct Reading<'a> {
     renew_every: Duration,
     lease: Duration,
     renewed: Instant,
+    shutdown: &'a CancellationToken,
 }
 
 /// How far a collection is read.
@@ -48,8 +51,8 @@ impl<'a> Parts<'a> {
 
 impl<'a> Reading<'a> {
     /// The lease was taken just now.
-    pub fn new(link: &'a mut dyn Link, owned: &'a Owned, timing: &Timing) -> Self {
-        Self { link, owned, renew_every: timing.renew_every(), lease: timing.lease, renewed: Instant::now() }
+    pub fn new(link: &'a mut dyn Link, owned: &'a Owned, timing: &Timing, shutdown: &'a CancellationToken) -> Self {
+        Self { link, owned, renew_every: timing.renew_every(), lease: timing.lease, renewed: Instant::now(), shutdown }
     }
 
     /// Plain fields and the sizes of collections.
@@ -86,6 +89,9 @@ impl<'a> Reading<'a> {
     pub async fn part(&mut self, parts: &mut Parts<'_>, size: u64) -> Result<Option<Scanned>, Trouble> {
         if parts.is_done {
             return Ok(None);
+        }
+        if self.shutdown.is_cancelled() {
+            return Err(StoreError::unexpected("it is not waited for: shutdown has begun").into());
         }
         self.keep_lease().await?;
         let part = self.link.scan(parts.kind, parts.name, parts.cursor.as_deref(), parts.count).await;

@@ -29,7 +29,8 @@ impl<H: Handler> Worker<H> {
         let own = self.schema.text();
         let accepted = self.attaching.accepted_schema().to_owned();
         let (plan, stored) = self.plan(&accepted)?;
-        let mut reading = Reading::new(link, owned, &self.settings.timing);
+        let shutdown = self.shutdown.clone();
+        let mut reading = Reading::new(link, owned, &self.settings.timing, &shutdown);
         let mut record = reading.record(&stored).await?;
         if plan.migrate.is_some() {
             self.add_plain_values(&mut reading, &plan, &stored, &mut record).await?;
