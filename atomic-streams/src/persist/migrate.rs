@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::msgpack::{StateError, decode_value, encode_value};
+use super::msgpack::{StateError, decode_of_any_length, encode_of_any_length};
 
 /// The function that `#[persist(version = N, migrate = path)]` names.
 pub(crate) type Migrate = fn(StateFields) -> Result<StateFields, StateError>;
@@ -14,6 +14,10 @@ pub(crate) type Migrate = fn(StateFields) -> Result<StateFields, StateError>;
 ///
 /// A migration gets the fields of the version that is stored and returns those of the present one. Fields that it does
 /// not return take their defaults; fields that the struct does not have are dropped.
+///
+/// A collection is seen as the plain value that it would be: a map, or a list of entries. One that both versions have
+/// under the same name and with the same type is not shown and stays as it is, times to live included, unless the migration
+/// returns another value for it.
 ///
 /// ```
 /// use atomic_streams::{Persistable, StateError, StateFields};
@@ -59,16 +63,16 @@ impl StateFields {
     /// There is no such field, or it is not a `T`.
     pub fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, StateError> {
         let bytes = self.take_bytes(name).ok_or_else(|| StateError::new(format!("no field `{name}` is stored")))?;
-        decode_value(&bytes).map_err(|error| error.in_field(name))
+        decode_of_any_length(&bytes).map_err(|error| error.in_field(name))
     }
 
     /// Sets a field.
     ///
     /// # Errors
-    /// The value's `Serialize` refused, or it is too long.
+    /// The value's `Serialize` refused, or it is nested too deep.
     pub fn insert<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), StateError> {
         let mut bytes = Vec::new();
-        encode_value(value, &mut bytes).map_err(|error| error.in_field(name))?;
+        encode_of_any_length(value, &mut bytes).map_err(|error| error.in_field(name))?;
         self.values.insert(name.to_owned(), bytes);
         Ok(())
     }

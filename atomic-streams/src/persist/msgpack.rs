@@ -34,20 +34,31 @@ impl StateError {
 /// Appends `value` to `into` as MessagePack; structs are written with their field names, so that they may gain, lose and reorder fields.
 pub(crate) fn encode_value<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) -> Result<(), StateError> {
     let start = into.len();
-    let result = rmp_serde::encode::write_named(into, value)
-        .map_err(|error| StateError::new(format!("cannot be encoded: {error}")));
+    encode_of_any_length(value, into)?;
     let length = into.len() - start;
-    let result = match result {
-        Ok(()) if length > MAX_FIELD_BYTES => Err(StateError::new(format!(
-            "the encoded value has {length} bytes and at most {MAX_FIELD_BYTES} are allowed: every change writes all of it, so keep less in one field"
-        ))),
-        Ok(()) => scan(&into[start..]).map_err(|error| StateError::new(format!("cannot be stored: {error}"))),
-        Err(error) => Err(error),
-    };
+    if length > MAX_FIELD_BYTES {
+        into.truncate(start);
+        return Err(too_long(length));
+    }
+    Ok(())
+}
+
+/// The same for what is not written as one value, but entry by entry.
+pub(crate) fn encode_of_any_length<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) -> Result<(), StateError> {
+    let start = into.len();
+    let result = rmp_serde::encode::write_named(into, value)
+        .map_err(|error| StateError::new(format!("cannot be encoded: {error}")))
+        .and_then(|()| scan(&into[start..]).map_err(|error| StateError::new(format!("cannot be stored: {error}"))));
     if result.is_err() {
         into.truncate(start);
     }
     result
+}
+
+pub(super) fn too_long(length: usize) -> StateError {
+    StateError::new(format!(
+        "the encoded value has {length} bytes and at most {MAX_FIELD_BYTES} are allowed: every change writes all of it, so keep less in one field"
+    ))
 }
 
 /// Reads one value that fills `bytes`.
@@ -58,6 +69,11 @@ pub(crate) fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, State
             bytes.len()
         )));
     }
+    decode_of_any_length(bytes)
+}
+
+/// The same for what is not stored as one value, but entry by entry.
+pub(crate) fn decode_of_any_length<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
     scan(bytes).map_err(|error| StateError::new(format!("the stored bytes are damaged: {error}")))?;
     let mut decoder = rmp_serde::Deserializer::from_read_ref(bytes);
     // The scan has set the limit; this one must only not be lower.

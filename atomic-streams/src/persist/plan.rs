@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::collection::CollectionKind;
 use super::migrate::{Migrate, StateFields};
-use super::msgpack::StateError;
+use super::msgpack::{MAX_FIELD_BYTES, StateError, too_long};
 use super::schema::{Field, Schema};
 
 /// The schema as the record holds it.
@@ -74,7 +74,13 @@ impl Plan {
                 let mut fields = migrate(StateFields::new(version, stored)).map_err(|error| {
                     StateError::new(format!("the migration from version {version} failed: {error}"))
                 })?;
-                Ok(schema.fields.iter().map(|field| fields.take_bytes(field.name)).collect())
+                let value = |field: &Field| match fields.take_bytes(field.name) {
+                    Some(value) if field.collection.is_none() && value.len() > MAX_FIELD_BYTES => {
+                        Err(too_long(value.len()).in_field(field.name))
+                    }
+                    value => Ok(value),
+                };
+                schema.fields.iter().map(value).collect()
             }
             None => Ok(self
                 .sources
@@ -329,5 +335,27 @@ mod tests {
         crate::persist::encode_value(&700_i64, &mut expected).unwrap();
         assert_eq!(values, [Some(expected)]);
         assert_eq!(plan.stale, BTreeSet::from(["euros".to_owned()]));
+    }
+
+    #[test]
+    fn only_what_is_written_as_one_value_is_limited() {
+        let long = |mut fields: StateFields| {
+            let text: String = fields.take("text")?;
+            fields.insert("text", &text)?;
+            Ok(fields)
+        };
+        let mut value = vec![0xdb];
+        value.extend((MAX_FIELD_BYTES as u32).to_be_bytes());
+        value.resize(value.len() + MAX_FIELD_BYTES, b'x');
+        let before = stored(&[("text", "String")]);
+        for (field, passes) in [
+            (Field::new("text", "String"), false),
+            (Field::new("text", "StateSet<u8>").collection(CollectionKind::Set), true),
+        ] {
+            let schema = Schema::new(vec![field]).version(2, long);
+            let plan = schema.plan(&before).unwrap();
+            let applied = plan.apply(&schema, 1, BTreeMap::from([("text".to_owned(), value.clone())]));
+            assert_eq!(applied.is_ok(), passes);
+        }
     }
 }

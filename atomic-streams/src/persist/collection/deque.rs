@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::journal::Journal;
 use super::{Collection, EntryChanges, Mark, StoredEntry, stored};
-use crate::persist::msgpack::{StateError, decode_value, encode_value};
+use crate::persist::msgpack::{StateError, decode_of_any_length, encode_of_any_length};
 
 /// A double-ended queue of any size as a field of a handler: it is read from memory, and only entries that came, went or
 /// changed are written.
@@ -270,11 +270,11 @@ impl<T: Serialize + DeserializeOwned> Collection for StateDeque<T> {
     }
 
     fn encode_plain(&self, into: &mut Vec<u8>) -> Result<(), StateError> {
-        encode_value(&self.entries, into)
+        encode_of_any_length(&self.entries, into)
     }
 
     fn decode_plain(&mut self, from: &[u8]) -> Result<(), StateError> {
-        let entries = decode_value(from)?;
+        let entries = decode_of_any_length(from)?;
         *self = Self { entries, ..Self::new() };
         Ok(())
     }

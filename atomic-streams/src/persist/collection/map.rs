@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::expiry::Expiry;
 use super::journal::Journal;
 use super::{Collection, EntryChanges, Mark, StoredEntry, stored};
-use crate::persist::msgpack::{StateError, decode_value, encode_value};
+use crate::persist::msgpack::{StateError, decode_of_any_length, encode_of_any_length};
 
 /// Expired entries that one message removes at most; the rest, invisible already, go with the next ones.
 const MAX_EXPIRED: usize = 1_000;
@@ -336,11 +336,11 @@ where
     }
 
     fn encode_plain(&self, into: &mut Vec<u8>) -> Result<(), StateError> {
-        encode_value(&self.entries, into)
+        encode_of_any_length(&self.entries, into)
     }
 
     fn decode_plain(&mut self, from: &[u8]) -> Result<(), StateError> {
-        let entries = decode_value(from)?;
+        let entries = decode_of_any_length(from)?;
         self.reset();
         self.entries = entries;
         Ok(())

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::map::StateMap;
 use super::{Collection, EntryChanges, Mark, StoredEntry};
-use crate::persist::msgpack::{StateError, decode_value, encode_value};
+use crate::persist::msgpack::{StateError, decode_of_any_length, encode_of_any_length};
 
 /// A set of any size as a field of a handler: it is read from memory, and only what was added or removed is written.
 ///
@@ -146,11 +146,11 @@ impl<T: Clone + Eq + Hash + Serialize + DeserializeOwned> Collection for StateSe
     }
 
     fn encode_plain(&self, into: &mut Vec<u8>) -> Result<(), StateError> {
-        encode_value(&self.iter().collect::<Vec<_>>(), into)
+        encode_of_any_length(&self.iter().collect::<Vec<_>>(), into)
     }
 
     fn decode_plain(&mut self, from: &[u8]) -> Result<(), StateError> {
-        let entries: HashSet<T> = decode_value(from)?;
+        let entries: HashSet<T> = decode_of_any_length(from)?;
         *self = entries.into_iter().collect();
         Ok(())
     }
