@@ -147,7 +147,7 @@ struct Writer {
 }
 
 /// As long as the library's own.
-const TOKEN: &str = "b1946ac92492d234.1.1700000000000000";
+const TOKEN: &str = "0123456789ABCDEF.1.1.1790000000000000";
 
 impl Writer {
     async fn open(job: &Job, writes: Writes) -> Result<Self, Failure> {
