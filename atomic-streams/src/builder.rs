@@ -63,7 +63,7 @@ impl Consumer {
             grace_period: Duration::from_secs(30),
             max_in_flight: 1_024,
             coalescing: None,
-            read_ahead_entries: 768,
+            read_ahead_entries: 1_536,
             read_ahead_bytes: 16 << 20,
             allow_eviction: false,
             owner: None,
@@ -252,7 +252,7 @@ impl<H> ConsumerBuilder<H> {
     /// publishes the server refuses blocks alone: the group is given up, and its messages are committed one at a time until
     /// they are past.
     ///
-    /// A group is of one read, at most 256 messages, so nothing is waited for when all that was read is handled: a message
+    /// A group is of one read, at most 512 messages, so nothing is waited for when all that was read is handled: a message
     /// that comes alone is committed at once. A group is also closed by 1 MiB of arguments, 1,024 publishes and trims, a
     /// renewal of the lease, shutdown, and by [`max_in_flight`](Self::max_in_flight) when it lets no more messages be
     /// handled: with 1 there, groups are of one message. The first group of a read waits no longer than 2 ms, since it
@@ -264,7 +264,7 @@ impl<H> ConsumerBuilder<H> {
         self
     }
 
-    /// How many entries, and about how many bytes of them, are read ahead of the handler: 768 and 16 MiB by default.
+    /// How many entries, and about how many bytes of them, are read ahead of the handler: 1,536 and 16 MiB by default.
     ///
     /// One read beyond the bound in bytes may be held: the size of entries is known only when they are there.
     pub fn read_ahead(mut self, entries: usize, bytes: usize) -> Self {

@@ -54,7 +54,7 @@ fn color(variant: &str) -> &'static str {
     let own = ["per_message", "coalesced", "fields_", "map_"];
     if own.iter().any(|beginning| variant.starts_with(beginning)) {
         "#2f81f7"
-    } else if matches!(variant, "xread" | "xread_typed" | "evalsha_empty") {
+    } else if matches!(variant, "xread" | "xread_raw" | "evalsha_empty") {
         "#8c959f"
     } else {
         "#bf8700"

@@ -13,7 +13,10 @@ use crate::stand::meter::{Meter, Sample, connect};
 use crate::stand::workload::ALERT_QUANTITY;
 
 /// As many as the library reads at once.
-const COUNT: usize = 256;
+const READ: usize = 512;
+
+/// As many as the loops by hand read and write at once.
+const BATCH: usize = 256;
 
 /// What is written for the sales of one read.
 #[derive(Clone, Copy, Debug)]
@@ -26,10 +29,10 @@ pub enum Writes {
     TransactionForAll,
 }
 
-/// Reads everything and does nothing with it.
-pub async fn xread(job: &Job) -> Result<Sample, Failure> {
+/// Reads everything and drops the replies as they come from the line.
+pub async fn xread_raw(job: &Job) -> Result<Sample, Failure> {
     let meter = Meter::start(&job.url).await?;
-    let mut reader = Reader::open(job).await?;
+    let mut reader = Reader::open(job, READ).await?;
     let mut seen = 0;
     while seen < job.entries {
         seen += reader.read().await?.len() as u64;
@@ -39,10 +42,10 @@ pub async fn xread(job: &Job) -> Result<Sample, Failure> {
 }
 
 /// Reads everything into the client's own reply type, as most programs do.
-pub async fn xread_typed(job: &Job) -> Result<Sample, Failure> {
+pub async fn xread(job: &Job) -> Result<Sample, Failure> {
     let meter = Meter::start(&job.url).await?;
     let mut connection = connect(&job.url).await?;
-    let options = StreamReadOptions::default().count(COUNT);
+    let options = StreamReadOptions::default().count(READ);
     let (mut seen, mut after) = (0, "0-0".to_owned());
     while seen < job.entries {
         let reply: StreamReadReply = connection.xread_options(&[&job.stream], &[&after], &options).await?;
@@ -58,7 +61,7 @@ pub async fn xread_typed(job: &Job) -> Result<Sample, Failure> {
 /// Works a job off; while one read's writes are on their way, the next is read on a connection of its own.
 pub async fn write(job: &Job, writes: Writes) -> Result<Sample, Failure> {
     let meter = Meter::start(&job.url).await?;
-    let mut reader = Reader::open(job).await?;
+    let mut reader = Reader::open(job, BATCH).await?;
     let mut writer = Writer::open(job, writes).await?;
     let mut entries = reader.read().await?;
     let mut seen = 0;
@@ -79,17 +82,19 @@ pub async fn write(job: &Job, writes: Writes) -> Result<Sample, Failure> {
 struct Reader {
     connection: MultiplexedConnection,
     stream: String,
+    count: usize,
     after: Vec<u8>,
 }
 
 impl Reader {
-    async fn open(job: &Job) -> Result<Self, Failure> {
-        Ok(Self { connection: connect(&job.url).await?, stream: job.stream.clone(), after: b"0-0".to_vec() })
+    async fn open(job: &Job, count: usize) -> Result<Self, Failure> {
+        let connection = connect(&job.url).await?;
+        Ok(Self { connection, stream: job.stream.clone(), count, after: b"0-0".to_vec() })
     }
 
     async fn read(&mut self) -> Result<Vec<Value>, Failure> {
         let mut command = Cmd::with_capacity(6, 64);
-        command.arg("XREAD").arg("COUNT").arg(COUNT).arg("STREAMS").arg(&self.stream).arg(&self.after);
+        command.arg("XREAD").arg("COUNT").arg(self.count).arg("STREAMS").arg(&self.stream).arg(&self.after);
         let entries = match self.connection.req_packed_command(&command).await? {
             Value::Nil => return Ok(Vec::new()),
             reply => entries(reply).ok_or("XREAD replied with something else than entries")?,

@@ -113,9 +113,9 @@ pub fn ratios(rows: &[Row], markdown: bool) -> String {
     type Figure = fn(&Row) -> Option<f64>;
     let (rate, client, server): (Figure, Figure, Figure) =
         (|row| row.msgs_per_s, |row| row.client_us, |row| row.server_us);
-    let comparisons: [(&str, &str, &str, Figure); 13] = [
+    let comparisons: [(&str, &str, &str, Figure); 14] = [
         ("msg/s", "per_message", "xread", rate),
-        ("msg/s", "per_message", "xread_typed", rate),
+        ("msg/s", "per_message", "xread_raw", rate),
         ("msg/s", "per_message", "handwritten_xreadgroup", rate),
         ("msg/s", "per_message", "python", rate),
         ("server us", "per_message", "evalsha_empty", server),
@@ -124,6 +124,7 @@ pub fn ratios(rows: &[Row], markdown: bool) -> String {
         ("msg/s", "fields_1000", "fields_1", rate),
         ("msg/s", "map_1000000", "map_1000", rate),
         ("msg/s", "coalesced", "xread", rate),
+        ("msg/s", "coalesced", "xread_raw", rate),
         ("msg/s", "coalesced_aof_everysec", "xread", rate),
         ("msg/s", "coalesced", "handwritten_xreadgroup", rate),
         ("client + server us", "coalesced", "multi_batch", Row::cpu_us),

@@ -65,7 +65,7 @@ const BY_POSITION: &str = "a fence against a second process or a late resend; no
 /// All of them, in the order of the table.
 pub const ALL: &[Variant] = &[
     Variant { alerts: Alerts::None, ..itself("xread", "everything: entries are read and dropped") },
-    Variant { alerts: Alerts::None, ..itself("xread_typed", "everything: entries are read and dropped") },
+    Variant { alerts: Alerts::None, ..itself("xread_raw", "everything: replies are dropped unread") },
     Variant { alerts: Alerts::None, ..itself("evalsha_empty", "everything: the script writes nothing") },
     itself("per_message", NOTHING),
     on(Durability::Everysec, "per_message_aof_everysec", itself("per_message", NOTHING)),
@@ -132,7 +132,7 @@ const fn peer(name: &'static str, most_entries: u64, lacks: &'static str) -> Var
 pub async fn work(job: &Job) -> Result<Sample, Failure> {
     match job.work.as_str() {
         "xread" => positions::xread(job).await,
-        "xread_typed" => positions::xread_typed(job).await,
+        "xread_raw" => positions::xread_raw(job).await,
         "evalsha_empty" => positions::write(job, Writes::EmptyScripts).await,
         "multi_pipelined" => positions::write(job, Writes::TransactionEach).await,
         "multi_batch" => positions::write(job, Writes::TransactionForAll).await,

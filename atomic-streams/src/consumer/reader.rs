@@ -12,7 +12,7 @@ use crate::protocol::{Owned, Proof, SessionEnd, Token};
 use crate::store::{Link, Place, Store, StoreError, Watch};
 
 /// Entries that one read takes at most.
-const MAX_COUNT: usize = 256;
+const MAX_COUNT: usize = 512;
 
 /// Entries that the first read takes, before their size is known. One: whatever the line takes for it in the time that a
 /// read has, every session gets on.
