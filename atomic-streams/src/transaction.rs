@@ -158,10 +158,16 @@ fn shown(stream: &str) -> String {
 #[derive(Clone, Debug)]
 pub struct Message {
     pub(crate) id: EntryId,
-    pub(crate) stream: Arc<str>,
-    pub(crate) group: Arc<str>,
     pub(crate) attempt: u32,
-    pub(crate) cancelled: CancellationToken,
+    pub(crate) origin: Arc<Origin>,
+}
+
+/// What all messages of a session have in common.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub stream: Arc<str>,
+    pub group: Arc<str>,
+    pub cancelled: CancellationToken,
 }
 
 impl Message {
@@ -174,13 +180,13 @@ impl Message {
     /// The stream that it was read from.
     #[must_use]
     pub fn stream(&self) -> &str {
-        &self.stream
+        &self.origin.stream
     }
 
     /// The group that handles it.
     #[must_use]
     pub fn group(&self) -> &str {
-        &self.group
+        &self.origin.group
     }
 
     /// How often this consumer has tried this entry, this time included: 1 at first.
@@ -203,7 +209,7 @@ impl Message {
     /// that accepts one.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        format!("{}/{}/{}", self.stream, self.group, self.id)
+        format!("{}/{}/{}", self.stream(), self.group(), self.id)
     }
 
     /// Fires when the result of this call will not be committed, or is no longer waited for: ownership was lost, or
@@ -213,7 +219,7 @@ impl Message {
     /// period ends is dropped where it awaits, and its entry is handled again by the next owner.
     #[must_use]
     pub fn cancelled(&self) -> &CancellationToken {
-        &self.cancelled
+        &self.origin.cancelled
     }
 }
 
@@ -224,10 +230,12 @@ mod tests {
     fn transaction() -> Transaction {
         Transaction::new(Message {
             id: EntryId::new(1_000, 2),
-            stream: "sales".into(),
-            group: "billing".into(),
             attempt: 1,
-            cancelled: CancellationToken::new(),
+            origin: Arc::new(Origin {
+                stream: "sales".into(),
+                group: "billing".into(),
+                cancelled: CancellationToken::new(),
+            }),
         })
     }
 

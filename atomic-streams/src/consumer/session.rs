@@ -21,7 +21,7 @@ use crate::protocol::{Commit, Failure, Owned, Sequencer, SessionEnd, Transient};
 use crate::random;
 use crate::staged::Staged;
 use crate::store::Link;
-use crate::transaction::{Message, Transaction};
+use crate::transaction::{Message, Origin, Transaction};
 
 /// An attach and its two connections.
 pub(super) struct Session {
@@ -59,6 +59,8 @@ struct Handling {
     reader: AbortOnDropHandle<SessionEnd>,
     /// Fires when the session ends or shutdown begins: for the handler to see.
     cancelled: CancellationToken,
+    /// What the handler sees of all this.
+    origin: Arc<Origin>,
     /// The status says so.
     retrying: bool,
     /// When the proof of the read in hand is sent by itself.
@@ -94,6 +96,11 @@ impl<H: Handler> Worker<H> {
         let mut committer = AbortOnDropHandle::new(tokio::spawn(committer.run()));
         let reader =
             AbortOnDropHandle::new(tokio::spawn(reader::run(reader, owned, settings.clone(), batch_sender, progress)));
+        let origin = Origin {
+            stream: Arc::clone(&settings.stream),
+            group: Arc::clone(&settings.group),
+            cancelled: cancelled.clone(),
+        };
         let mut handling = Handling {
             sequencer,
             commits,
@@ -101,6 +108,7 @@ impl<H: Handler> Worker<H> {
             batches,
             reader,
             cancelled,
+            origin: Arc::new(origin),
             retrying: false,
             proof_due: None,
             turn_began: Instant::now(),
@@ -224,10 +232,8 @@ impl<H: Handler> Worker<H> {
         };
         let mut transaction = Transaction::new(Message {
             id: entry.id,
-            stream: Arc::clone(&self.settings.stream),
-            group: Arc::clone(&self.settings.group),
             attempt,
-            cancelled: handling.cancelled.clone(),
+            origin: Arc::clone(&handling.origin),
         });
         // What has expired by the time of this entry goes with its commit; the keys' code is the user's.
         if let Err(panic) = guard("removing what has expired", || self.snapshot.begin(&mut self.handler, entry.id.ms)) {
