@@ -16,7 +16,7 @@ use crate::handle::ConsumerHandle;
 use crate::handler::Handler;
 use crate::id::EntryId;
 use crate::protocol::{Permissions, Start, Subscription, Timing};
-use crate::retry::Backoff;
+use crate::retry::{Backoff, OnFailure, RetryPolicy};
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::RedisStore;
@@ -66,6 +66,8 @@ impl Consumer {
             read_ahead_entries: 1_536,
             read_ahead_bytes: 16 << 20,
             allow_eviction: false,
+            retry: RetryPolicy::default(),
+            on_failure: OnFailure::Block,
             owner: None,
             cancellation: None,
         }
@@ -116,6 +118,8 @@ pub struct ConsumerBuilder<H> {
     read_ahead_entries: usize,
     read_ahead_bytes: usize,
     allow_eviction: bool,
+    retry: RetryPolicy,
+    on_failure: OnFailure,
     owner: Option<String>,
     cancellation: Option<CancellationToken>,
 }
@@ -162,6 +166,8 @@ impl<H> ConsumerBuilder<H> {
             read_ahead_entries: self.read_ahead_entries,
             read_ahead_bytes: self.read_ahead_bytes,
             allow_eviction: self.allow_eviction,
+            retry: self.retry,
+            on_failure: self.on_failure,
             owner: self.owner,
             cancellation: self.cancellation,
         }
@@ -273,6 +279,31 @@ impl<H> ConsumerBuilder<H> {
         self
     }
 
+    /// How a failed entry is tried again: by default after 100 ms to 30 s, for as long as it takes.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// What becomes of an entry that cannot be handled; by default it blocks.
+    ///
+    /// ```
+    /// use atomic_streams::{Consumer, OnFailure, RetryPolicy};
+    /// use std::time::Duration;
+    ///
+    /// let builder = Consumer::builder("sales", "billing")
+    ///     .retry(RetryPolicy::exponential(Duration::from_millis(100), Duration::from_secs(5)).max_attempts(5))
+    ///     .on_failure(OnFailure::dead_letter("sales:dead"));
+    /// # let _ = builder;
+    /// ```
+    ///
+    /// Without [`max_attempts`](RetryPolicy::max_attempts), only an entry that does not decode or whose handler says that it is
+    /// no use ([`HandlerError::permanent`](crate::HandlerError::permanent)) is given up.
+    pub fn on_failure(mut self, policy: OnFailure) -> Self {
+        self.on_failure = policy;
+        self
+    }
+
     /// How long a running handler is waited for at shutdown or after ownership was lost, 30 s by default.
     ///
     /// After it the handler is dropped where it awaits, and its entry is handled again by the next owner.
@@ -291,6 +322,11 @@ impl<H> ConsumerBuilder<H> {
     pub fn cancellation_token(mut self, token: CancellationToken) -> Self {
         self.cancellation = Some(token);
         self
+    }
+
+    /// Whether an entry that fails again and again is given up in the end.
+    pub(crate) fn gives_up(&self) -> bool {
+        self.retry.max_attempts.is_some()
     }
 
     pub(crate) fn into_handler(self) -> H {
@@ -332,6 +368,9 @@ impl<H> ConsumerBuilder<H> {
         if self.read_ahead_entries == 0 || self.read_ahead_bytes == 0 {
             return invalid("read_ahead with 0 would never read: choose 1 entry and 1 byte or more".to_owned());
         }
+        if let Some(problem) = self.problem_with_failures() {
+            return invalid(problem);
+        }
         Ok(Settings {
             stream: self.stream.as_str().into(),
             group: self.group.as_str().into(),
@@ -346,8 +385,41 @@ impl<H> ConsumerBuilder<H> {
             read_ahead_entries: self.read_ahead_entries,
             read_ahead_bytes: self.read_ahead_bytes,
             allow_eviction: self.allow_eviction,
-            handler_backoff: Backoff::HANDLER,
+            retry: self.retry,
+            on_failure: self.on_failure.clone(),
         })
+    }
+}
+
+impl<H> ConsumerBuilder<H> {
+    /// What cannot work in `retry` and `on_failure`.
+    fn problem_with_failures(&self) -> Option<String> {
+        let RetryPolicy { backoff, max_attempts } = self.retry;
+        if backoff.first.is_zero() || backoff.first > backoff.longest {
+            return Some(format!(
+                "pauses that begin with {:?} cannot grow to {:?}: begin with more than nothing and no more than the longest",
+                backoff.first, backoff.longest
+            ));
+        }
+        match (max_attempts, &self.on_failure) {
+            (Some(0), _) => Some("max_attempts(0) would never try an entry: choose 1 or more".to_owned()),
+            (Some(_), OnFailure::Block) => Some(
+                "max_attempts says when to give an entry up, and nothing says what then: call `on_failure` with a dead-letter \
+                 stream, `Skip` or `Stop`"
+                    .to_owned(),
+            ),
+            (_, OnFailure::DeadLetter(letters)) => match crate::name::problem(letters) {
+                Some(problem) => {
+                    let shown: String = letters.chars().take(64).collect();
+                    Some(format!("the dead-letter stream's name {shown:?} {problem}"))
+                }
+                None => (*letters == self.stream).then(|| {
+                    "the dead-letter stream cannot be the input itself, where its entries would fail again: choose another"
+                        .to_owned()
+                }),
+            },
+            _ => None,
+        }
     }
 }
 
@@ -368,12 +440,15 @@ impl<H: Handler + 'static> ConsumerBuilder<H> {
     /// # Cancel safety
     /// Dropping the future shuts the consumer down.
     pub async fn spawn(self) -> Result<ConsumerHandle, Error> {
-        self.launch(Backoff::HANDLER).await.map(|(handle, _)| handle)
+        self.launch(None).await.map(|(handle, _)| handle)
     }
 
     /// [`spawn`](Self::spawn), with the task itself, and pauses between tries to choose.
-    pub(crate) async fn launch(self, handler_backoff: Backoff) -> Result<(ConsumerHandle, JoinHandle<()>), Error> {
-        let settings = Settings { handler_backoff, ..self.settings()? };
+    pub(crate) async fn launch(self, backoff: Option<Backoff>) -> Result<(ConsumerHandle, JoinHandle<()>), Error> {
+        let mut settings = self.settings()?;
+        if let Some(backoff) = backoff {
+            settings.retry.backoff = backoff;
+        }
         let (stream, group) = (Arc::clone(&settings.stream), Arc::clone(&settings.group));
         let of = move |error: Error| error.of(&stream, &group);
         let store = self.server.open(settings.timing).map_err(of.clone())?;

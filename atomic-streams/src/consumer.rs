@@ -3,6 +3,7 @@
 mod attach;
 mod committer;
 mod ending;
+mod failing;
 mod gathering;
 mod hold;
 mod in_flight;
@@ -22,11 +23,12 @@ use tracing::{info, warn};
 
 use self::attach::Attached;
 use self::ending::Reattach;
+use self::failing::{GivenUp, Next};
 pub(crate) use self::settings::{Coalescing, Settings};
 pub(crate) use self::shared::Shared;
 pub use self::shared::{Report, Stats, Status};
 use crate::error::{Error, ErrorKind};
-use crate::handler::Handler;
+use crate::handler::{Handler, Retry};
 use crate::id::EntryId;
 use crate::persist::{Schema, Snapshot, StateError};
 use crate::protocol::{Attaching, SessionEnd, Token, Transient};
@@ -49,6 +51,8 @@ pub(crate) struct Worker<H> {
     attaching: Attaching,
     /// The entry that failed last, and how often it has been tried.
     failing: Option<(EntryId, u32)>,
+    /// The entry that was given up last.
+    given_up: Option<GivenUp>,
     /// Entries up to this one are committed one at a time: a step of several of them failed.
     alone_until: Option<EntryId>,
     /// Attaches that failed, or sessions that ended without a commit or renewal, in a row.
@@ -98,6 +102,7 @@ impl<H: Handler> Worker<H> {
             initial,
             attaching,
             failing: None,
+            given_up: None,
             alone_until: None,
             setbacks: 0,
             examined: false,
@@ -155,6 +160,7 @@ impl<H: Handler> Worker<H> {
             }
             let next = match end {
                 session::End::Shutdown { released } => return Ok(released),
+                session::End::Stopped(error) => return Err(error),
                 session::End::Lost(end) => self.after(end)?,
             };
             self.setbacks += 1;
@@ -189,10 +195,13 @@ impl<H: Handler> Worker<H> {
             return Ok(next);
         };
         // The server refuses what this entry would do: it failed, as if its handler had said so.
-        let attempt = self.count_failure(entry);
-        let pause = self.settings.handler_backoff.pause(attempt, random::random());
-        self.shared.set_status(Status::Retrying { entry, attempt, error: reason, pause });
-        Ok(Reattach::After(pause))
+        Ok(match self.count_failure(entry, Retry::Backoff, &reason) {
+            Next::GiveUp => Reattach::Now,
+            Next::Retry { attempt, pause } => {
+                self.shared.set_status(Status::Retrying { entry, attempt, error: reason, pause });
+                Reattach::After(pause)
+            }
+        })
     }
 
     /// Waits before the next attach; `false` if shutdown came first.
@@ -208,17 +217,6 @@ impl<H: Handler> Worker<H> {
         let reason = format!("{what}: {words}");
         warn!(stream = self.stream(), group = self.group(), reason, setbacks = self.setbacks, "cannot attach yet");
         self.shared.set_status(Status::Recovering { reason });
-    }
-
-    /// Counts one more failed attempt at an entry.
-    fn count_failure(&mut self, entry: EntryId) -> u32 {
-        self.shared.count_failure();
-        let attempts = match self.failing {
-            Some((failing, attempts)) if failing == entry => attempts + 1,
-            _ => 1,
-        };
-        self.failing = Some((entry, attempts));
-        attempts
     }
 
     /// Tells `spawn` how it went, once. Whether it was still waiting.

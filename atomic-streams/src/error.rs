@@ -43,6 +43,9 @@ pub enum ErrorKind {
     StreamReplaced,
     /// The server is too old or configured in a way that can lose the record.
     UnsupportedServer,
+    /// An entry cannot be handled, and [`OnFailure::Stop`](crate::OnFailure::Stop) says to end there: the text says which entry
+    /// and why.
+    EntryFailed,
     /// The message cannot be published: it is no set of named fields, or too large.
     InvalidMessage,
     /// The consumer's own task failed; please report it.

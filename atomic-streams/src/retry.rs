@@ -1,4 +1,4 @@
-//! How long to wait before the next try.
+//! How long to wait before the next try, how often to try, and what then.
 
 use std::time::Duration;
 
@@ -22,6 +22,83 @@ impl Backoff {
         let whole = self.first.saturating_mul(1 << doublings).min(self.longest);
         let share = (random >> 11) as f64 / (1_u64 << 53) as f64;
         whole.mul_f64(0.5 + share / 2.0)
+    }
+}
+
+/// How a failed entry is tried again, for [`ConsumerBuilder::retry`](crate::ConsumerBuilder::retry).
+///
+/// The entries behind it wait: a retry never changes their order.
+///
+/// ```
+/// use atomic_streams::RetryPolicy;
+/// use std::time::Duration;
+///
+/// let policy = RetryPolicy::exponential(Duration::from_millis(200), Duration::from_secs(10)).max_attempts(5);
+/// # let _ = policy;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    pub(crate) backoff: Backoff,
+    pub(crate) max_attempts: Option<u32>,
+}
+
+impl RetryPolicy {
+    /// Pauses that begin with `first` and double up to `longest`. Each is drawn at random between half of that and the whole,
+    /// so that consumers which failed together do not try again together.
+    ///
+    /// A [`HandlerError`](crate::HandlerError) that says itself when to try again is obeyed instead.
+    #[must_use]
+    pub const fn exponential(first: Duration, longest: Duration) -> Self {
+        Self { backoff: Backoff { first, longest }, max_attempts: None }
+    }
+
+    /// Gives an entry up when it has been tried so often in vain. What then is for
+    /// [`on_failure`](crate::ConsumerBuilder::on_failure) to say, which must be called too.
+    ///
+    /// Commits that the server refuses count as tries. Tries are counted in memory: a new process begins anew, and so a
+    /// process that dies of the entry is counted apart, by [`max_crashes`](crate::ConsumerBuilder::max_crashes).
+    #[must_use]
+    pub const fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = Some(attempts);
+        self
+    }
+}
+
+/// From 100 ms to 30 s, for as long as it takes.
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { backoff: Backoff::HANDLER, max_attempts: None }
+    }
+}
+
+/// What becomes of an entry that cannot be handled, for [`ConsumerBuilder::on_failure`](crate::ConsumerBuilder::on_failure).
+///
+/// It cannot be handled when its handler says so ([`HandlerError::permanent`](crate::HandlerError::permanent)), when it does
+/// not decode, when [`RetryPolicy::max_attempts`] tries have failed, or when
+/// [`max_crashes`](crate::ConsumerBuilder::max_crashes) tries have killed the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnFailure {
+    /// It is tried again at the longest pause, and those behind it wait: a newer build may handle it. The default.
+    #[default]
+    Block,
+    /// It goes to this stream, with what is to be known about the failure, in the commit that moves the position past it:
+    /// it is in the one or the other, whatever crashes. See [`DeadLetter`](crate::DeadLetter).
+    ///
+    /// The stream lies on the same server (in a cluster, in the same slot: give both names one hash tag). Where it cannot be
+    /// written, the consumer ends with an error, and the entry is where it was.
+    DeadLetter(String),
+    /// It is left out, with a warning in the log: the position moves past it.
+    Skip,
+    /// The consumer commits what came before it, releases its lease and ends with
+    /// [`ErrorKind::EntryFailed`](crate::ErrorKind::EntryFailed). The next start tries it again.
+    Stop,
+}
+
+impl OnFailure {
+    /// [`DeadLetter`](Self::DeadLetter) with this stream.
+    pub fn dead_letter(stream: impl Into<String>) -> Self {
+        Self::DeadLetter(stream.into())
     }
 }
 

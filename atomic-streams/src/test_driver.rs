@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::handle::ConsumerHandle;
 use crate::handler::Handler;
 use crate::id::EntryId;
+use crate::letter::DeadLetter;
 use crate::persist::StateError;
 use crate::producer::Producer;
 use crate::protocol::Subscription;
@@ -24,6 +25,8 @@ use crate::store::memory::MemoryStore;
 const STREAM: &str = "input";
 const GROUP: &str = "under-test";
 const LEASE: Duration = Duration::from_millis(300);
+/// How long a pause is waited for that leads to an end.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs a handler as a consumer does, on a store in memory, and lets a test break what can break.
 ///
@@ -95,6 +98,8 @@ pub struct TestDriver<H> {
     /// A consumer with a new handler.
     build: Box<dyn Fn() -> ConsumerBuilder<H> + Send + Sync>,
     consumer: Running,
+    /// The consumer's retries have an end.
+    gives_up: bool,
     /// Owners that were overtaken, still running as standbys or as zombies.
     overtaken: Vec<Running>,
 }
@@ -116,7 +121,7 @@ impl Drop for Running {
 pub enum Sent {
     /// All of them are committed.
     Committed,
-    /// One of them fails and is tried again; those behind it wait.
+    /// One of them fails and is tried again without end, or after more than a second; those behind it wait.
     Blocked {
         /// The entry.
         entry: EntryId,
@@ -156,9 +161,11 @@ impl<H: Handler + 'static> TestDriver<H> {
             let store = store.clone();
             move || settings(Consumer::builder(STREAM, GROUP).handler(build())).in_memory(&store).lease(LEASE)
         };
-        let consumer = start(build()).await?;
+        let builder = build();
+        let gives_up = builder.gives_up();
+        let consumer = start(builder).await?;
         let producer = Producer::in_memory(&store);
-        Ok(Self { store, producer, subscription, build: Box::new(build), consumer, overtaken: Vec::new() })
+        Ok(Self { store, producer, subscription, build: Box::new(build), consumer, gives_up, overtaken: Vec::new() })
     }
 
     /// Adds an entry to the input, and waits until it is committed or blocks.
@@ -180,6 +187,9 @@ impl<H: Handler + 'static> TestDriver<H> {
 
     /// Waits until everything that was added is committed, or one entry blocks.
     ///
+    /// An entry that is [skipped or becomes a dead letter](crate::OnFailure) is committed too; its letter is found with
+    /// [`dead_letters`](Self::dead_letters).
+    ///
     /// # Errors
     /// The error that the consumer ended with.
     pub async fn settle(&mut self) -> Result<Sent, Error> {
@@ -187,7 +197,9 @@ impl<H: Handler + 'static> TestDriver<H> {
         loop {
             let now = status.borrow_and_update().clone();
             match now {
-                Status::Retrying { entry, error, .. } => return Ok(Sent::Blocked { entry, error }),
+                Status::Retrying { entry, error, pause, .. } if !self.gives_up || pause > PATIENCE => {
+                    return Ok(Sent::Blocked { entry, error });
+                }
                 Status::Stopped => {
                     self.consumer.handle.wait().await?;
                     return Ok(Sent::Committed);
@@ -231,6 +243,12 @@ impl<H: Handler + 'static> TestDriver<H> {
     /// One of them is not a `T`.
     pub fn published<T: DeserializeOwned>(&self, stream: &str) -> Result<Vec<T>, DecodeError> {
         self.store.entries(stream).iter().map(|each| entry::decode(&each.fields)).collect()
+    }
+
+    /// The dead letters in `stream`, oldest first.
+    #[must_use]
+    pub fn dead_letters(&self, stream: &str) -> Vec<DeadLetter> {
+        self.store.entries(stream).into_iter().filter_map(DeadLetter::of).collect()
     }
 
     /// What the consumer is doing.
@@ -319,7 +337,7 @@ fn fill<H: Handler>(handler: &mut H, index: usize, entries: &BTreeMap<Vec<u8>, V
 
 async fn start<H: Handler + 'static>(builder: ConsumerBuilder<H>) -> Result<Running, Error> {
     let backoff = Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(20) };
-    let (handle, task) = builder.launch(backoff).await?;
+    let (handle, task) = builder.launch(Some(backoff)).await?;
     Ok(Running { handle, task })
 }
 

@@ -3,12 +3,15 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use atomic_streams::{Consumer, ConsumerBuilder, Error, ErrorKind, Fields, NoHandler, Transaction, handler_fn};
+use atomic_streams::{
+    Consumer, ConsumerBuilder, Error, ErrorKind, Fields, NoHandler, OnFailure, RetryPolicy, Transaction, handler_fn,
+};
 use support::Server;
 
 use crate::site::within;
 
 const URL: &str = "redis://127.0.0.1:6379";
+const LONG: Duration = Duration::from_secs(60);
 
 async fn refused(builder: ConsumerBuilder<NoHandler>) -> Error {
     let handler = handler_fn(async |_: Fields, _: &mut Transaction| Ok(()));
@@ -45,6 +48,12 @@ async fn settings_that_cannot_work_are_refused_and_name_the_subscription() {
         (consumer().coalesce(9, Duration::from_millis(34)).lease(Duration::from_millis(100)), "a lease of 100ms"),
         (consumer().read_ahead(0, 1), "read_ahead"),
         (consumer().read_ahead(1, 0), "read_ahead"),
+        (consumer().retry(RetryPolicy::exponential(Duration::ZERO, LONG)), "begin with 0ns"),
+        (consumer().retry(RetryPolicy::exponential(LONG, Duration::from_secs(1))), "begin with 60s cannot grow to 1s"),
+        (consumer().retry(RetryPolicy::default().max_attempts(5)), "call `on_failure`"),
+        (consumer().retry(RetryPolicy::default().max_attempts(0)).on_failure(OnFailure::Skip), "max_attempts(0)"),
+        (consumer().on_failure(OnFailure::dead_letter("orders")), "cannot be the input itself"),
+        (consumer().on_failure(OnFailure::dead_letter("")), "dead-letter stream's name \"\" is empty"),
         (Consumer::builder("orders", "tally"), "no server was named"),
         (consumer().redis_url("http://127.0.0.1"), "address cannot be used"),
         (consumer().redis_url(""), "address cannot be used"),

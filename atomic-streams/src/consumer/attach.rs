@@ -225,7 +225,7 @@ impl<H: Handler> Worker<H> {
         self.token = Some(owned.head.token.clone());
         let link = self.store.connect_to_read(&self.settings.subscription).await?;
         let reader = Source { store: Arc::clone(&self.store), link };
-        self.shared.set_position(owned.position);
+        self.shared.begin_at(owned.position);
         Ok(Session { owned, committer, reader, opening, sequencer })
     }
 }

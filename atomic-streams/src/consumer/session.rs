@@ -10,15 +10,16 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use super::committer::{Committer, Settled};
+use super::failing::Next;
 use super::hold::{Held, guard};
 use super::in_flight::InFlight;
 use super::reader::{self, Batch, Progress};
 use super::{Settings, Status, Worker, ending};
 use crate::entry::{self, Entry};
-use crate::handler::{Handler, HandlerError, HandlerResult, Retry};
+use crate::error::Error;
+use crate::handler::{Handler, HandlerError, HandlerResult};
 use crate::persist::Changes;
 use crate::protocol::{Commit, Failure, Owned, Sequencer, SessionEnd, Transient};
-use crate::random;
 use crate::staged::Staged;
 use crate::store::Link;
 use crate::transaction::{Message, Origin, Transaction};
@@ -35,8 +36,12 @@ pub(super) struct Session {
 
 /// How a session ended.
 pub(super) enum End {
-    Shutdown { released: bool },
+    Shutdown {
+        released: bool,
+    },
     Lost(SessionEnd),
+    /// An entry cannot be handled, and the user wants the consumer to end there.
+    Stopped(Error),
 }
 
 /// Why the handling side stops.
@@ -48,6 +53,8 @@ enum Halt {
     Reader(SessionEnd),
     /// The handler's fields could not be rolled back.
     Damaged(String),
+    /// The entry at hand ends the consumer.
+    Stop(Error),
 }
 
 /// The handling side of a session: what the tasks of the other two sides are reached by.
@@ -132,6 +139,11 @@ impl<H: Handler> Worker<H> {
             Halt::Damaged(words) => {
                 End::Lost(SessionEnd::Failed { failure: Failure::Transient(Transient::Other), words })
             }
+            Halt::Stop(error) => {
+                // What came before it is committed, and the lease released.
+                let _ = (&mut committer).await;
+                End::Stopped(error)
+            }
             Halt::Shutdown | Halt::Committer => match (&mut committer).await {
                 Ok(Settled::Released) => End::Shutdown { released: true },
                 Ok(Settled::Lost(end)) => {
@@ -190,6 +202,10 @@ impl<H: Handler> Worker<H> {
                 room = handling.in_flight.room() => room.map_err(|_| self.halted())?,
                 end = &mut handling.reader => return Err(reader_ended(end)),
             }
+            if let Some(staged) = self.last_word(entry).map_err(Halt::Stop)? {
+                self.stage(handling, entry, Changes::default(), staged).await;
+                return Ok(());
+            }
             match self.handle_once(handling, entry).await? {
                 Ok((changes, staged)) => {
                     while let Some((field, bytes)) = self.snapshot.newly_large() {
@@ -202,17 +218,22 @@ impl<H: Handler> Worker<H> {
                              a StateMap, StateSet or StateDeque writes only what changes"
                         );
                     }
-                    let commit = handling.sequencer.entry(entry.id, changes, staged);
-                    handling.stage(commit);
-                    if std::mem::take(&mut handling.retrying) {
-                        self.shared.set_status(Status::Active);
-                    }
-                    handling.give_turn().await;
+                    self.stage(handling, entry, changes, staged).await;
                     return Ok(());
                 }
                 Err(error) => self.pause_after_failure(handling, entry, &error).await?,
             }
         }
+    }
+
+    /// Stages the commit of one entry.
+    async fn stage(&mut self, handling: &mut Handling, entry: &Entry, changes: Changes, staged: Staged) {
+        let commit = handling.sequencer.entry(entry.id, changes, staged);
+        handling.stage(commit);
+        if std::mem::take(&mut handling.retrying) {
+            self.shared.set_status(Status::Active);
+        }
+        handling.give_turn().await;
     }
 
     /// Calls the handler once. After an error its persisted fields are as before.
@@ -226,10 +247,7 @@ impl<H: Handler> Worker<H> {
             Ok(Err(error)) => return Ok(Err(HandlerError::permanent(error))),
             Err(panic) => return Ok(Err(HandlerError::permanent(panic))),
         };
-        let attempt = match self.failing {
-            Some((failing, attempts)) if failing == entry.id => attempts + 1,
-            _ => 1,
-        };
+        let attempt = self.attempt(entry.id);
         let mut transaction = Transaction::new(Message {
             id: entry.id,
             attempt,
@@ -278,21 +296,16 @@ impl<H: Handler> Worker<H> {
         })
     }
 
-    /// Shows a failed entry and waits for its next try.
+    /// Shows a failed entry and waits for its next try, if there is one.
     async fn pause_after_failure(
         &mut self,
         handling: &mut Handling,
         entry: &Entry,
         error: &HandlerError,
     ) -> Result<(), Halt> {
-        let attempt = self.count_failure(entry.id);
-        let backoff = self.settings.handler_backoff;
-        let pause = match error.retry() {
-            Retry::Backoff => backoff.pause(attempt, random::random()),
-            Retry::After(pause) => pause,
-            Retry::Never => backoff.longest,
-        };
+        let retry = error.retry();
         let error = shown(error);
+        let Next::Retry { attempt, pause } = self.count_failure(entry.id, retry, &error) else { return Ok(()) };
         warn!(stream = self.stream(), group = self.group(), entry = %entry.id, attempt, error, ?pause, "an entry cannot be handled; it is tried again");
         handling.retrying = true;
         self.shared.set_status(Status::Retrying { entry: entry.id, attempt, error, pause });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::protocol::{Permissions, Start, Subscription, Timing};
-use crate::retry::Backoff;
+use crate::retry::{Backoff, OnFailure, RetryPolicy};
 
 /// Everything that stays the same for the life of a consumer.
 #[derive(Clone, Debug)]
@@ -23,7 +23,8 @@ pub(crate) struct Settings {
     pub read_ahead_entries: usize,
     pub read_ahead_bytes: usize,
     pub allow_eviction: bool,
-    pub handler_backoff: Backoff,
+    pub retry: RetryPolicy,
+    pub on_failure: OnFailure,
 }
 
 /// How commits are folded into one.

@@ -1,5 +1,6 @@
 //! What the outside sees of a running consumer.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -51,6 +52,10 @@ pub struct Stats {
     pub processed: u64,
     /// Entries published by those commits.
     pub published: u64,
+    /// Entries that could not be handled and went to the dead-letter stream; `processed` counts them too.
+    pub dead_lettered: u64,
+    /// Entries that could not be handled and were left out; `processed` counts them too.
+    pub skipped: u64,
     /// Tries of entries that failed, panicked, could not be decoded or were refused by the server.
     pub failed: u64,
     /// Sessions that ended without being asked to: lost connections, failovers, lost ownership.
@@ -75,12 +80,23 @@ pub struct Report {
     pub released: bool,
 }
 
+/// What becomes of an entry that is not handled, once its commit is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    DeadLettered,
+    Skipped,
+}
+
 /// The state behind a handle.
 #[derive(Debug)]
 pub(crate) struct Shared {
     status: watch::Sender<Status>,
     processed: AtomicU64,
     published: AtomicU64,
+    dead_lettered: AtomicU64,
+    skipped: AtomicU64,
+    /// Entries that will be so when the position has passed them, in their order.
+    fates: Mutex<VecDeque<(EntryId, Fate)>>,
     failed: AtomicU64,
     recoveries: AtomicU64,
     /// That of the session that began last.
@@ -97,6 +113,9 @@ impl Shared {
             status: watch::Sender::new(Status::Starting),
             processed: AtomicU64::new(0),
             published: AtomicU64::new(0),
+            dead_lettered: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+            fates: Mutex::default(),
             failed: AtomicU64::new(0),
             recoveries: AtomicU64::new(0),
             in_flight: Mutex::new(None),
@@ -122,6 +141,8 @@ impl Shared {
         Stats {
             processed: self.processed.load(Relaxed),
             published: self.published.load(Relaxed),
+            dead_lettered: self.dead_lettered.load(Relaxed),
+            skipped: self.skipped.load(Relaxed),
             failed: self.failed.load(Relaxed),
             recoveries: self.recoveries.load(Relaxed),
             in_flight: self.in_flight().as_ref().map_or(0, |in_flight| in_flight.commits() as u64),
@@ -137,6 +158,30 @@ impl Shared {
 
     pub fn set_position(&self, position: EntryId) {
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = Some(position);
+        let mut fates = self.fates();
+        while let Some((_, fate)) = fates.front().filter(|(entry, _)| *entry <= position) {
+            let count = match fate {
+                Fate::DeadLettered => &self.dead_lettered,
+                Fate::Skipped => &self.skipped,
+            };
+            count.fetch_add(1, Relaxed);
+            fates.pop_front();
+        }
+    }
+
+    /// A session begins here: what the one before had not committed is handled again.
+    pub fn begin_at(&self, position: EntryId) {
+        self.set_position(position);
+        self.fates().clear();
+    }
+
+    /// The entry is passed without being handled, once the position has passed it.
+    pub(super) fn will_be(&self, entry: EntryId, fate: Fate) {
+        self.fates().push_back((entry, fate));
+    }
+
+    fn fates(&self) -> MutexGuard<'_, VecDeque<(EntryId, Fate)>> {
+        self.fates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn count_committed(&self, entries: u64, published: u64) {

@@ -1,0 +1,222 @@
+//! Dead letters: entries that could not be handled, as entries of the stream that keeps them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::entry::{Entry, Fields, MAX_PUBLISH_FIELDS};
+use crate::id::EntryId;
+
+/// The stream that the entry was read from.
+pub const STREAM: &str = "@stream";
+/// The group that could not handle it.
+pub const GROUP: &str = "@group";
+/// The ID that it had.
+pub const ID: &str = "@id";
+/// When it was given up: milliseconds since the Unix epoch, by the consumer's clock.
+pub const TIME_MS: &str = "@time_ms";
+/// How often it was tried.
+pub const ATTEMPTS: &str = "@attempts";
+/// Why it could not be handled, cut to [`MAX_ERROR_BYTES`].
+pub const ERROR: &str = "@error";
+/// How many fields of the dead letter, from its first on, are those of the entry; 0: they are packed. Always the last field.
+pub const FIELDS: &str = "@fields";
+/// The entry's fields, where they are too many for one `XADD` of a script: a MessagePack map of names and values in their
+/// order, repeats kept, each a string if it is UTF-8 and binary if it is not. Then the first field.
+pub const PACKED: &str = "@packed";
+
+/// How many bytes of the error's text a dead letter holds.
+pub const MAX_ERROR_BYTES: usize = 2_048;
+
+/// The fields that are not the entry's, in their order.
+const ABOUT: [&str; 7] = [STREAM, GROUP, ID, TIME_MS, ATTEMPTS, ERROR, FIELDS];
+
+/// An entry that could not be handled, and why.
+///
+/// In its stream it is an ordinary entry: the fields of the original first, as they were, repeats kept; then, in this order,
+/// `@stream`, `@group`, `@id`, `@time_ms`, `@attempts`, `@error` and `@fields`. The last one says how many fields are the
+/// original's, so that nothing depends on their names. An original with more than 3,893 fields is packed into one field,
+/// `@packed`, which then is the first one: a MessagePack map of names and values in their order, repeats kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// Its ID in the dead-letter stream.
+    pub id: EntryId,
+    /// The entry as it was, under the ID that it had.
+    pub entry: Entry,
+    /// The stream that the entry was read from.
+    pub stream: String,
+    /// The group that could not handle it.
+    pub group: String,
+    /// When it was given up, by the consumer's clock.
+    pub time: SystemTime,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it could not be handled.
+    pub error: String,
+}
+
+/// What is written about an entry that is given up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About<'a> {
+    pub stream: &'a str,
+    pub group: &'a str,
+    pub time: SystemTime,
+    pub attempts: u32,
+    pub error: &'a str,
+}
+
+impl About<'_> {
+    /// The fields of the dead letter of `entry`.
+    pub fn fields_of(&self, entry: &Entry) -> Result<Fields, rmp_serde::encode::Error> {
+        let is_packed = entry.fields.len() + ABOUT.len() > MAX_PUBLISH_FIELDS;
+        let mut fields = if is_packed {
+            let mut fields = Fields::with_capacity(1 + ABOUT.len());
+            fields.push(PACKED, rmp_serde::to_vec(&entry.fields)?);
+            fields
+        } else {
+            let mut fields = Fields::with_capacity(entry.fields.len() + ABOUT.len());
+            entry.fields.iter().for_each(|(name, value)| fields.push(name, value));
+            fields
+        };
+        let time_ms = self.time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        fields.push(STREAM, self.stream);
+        fields.push(GROUP, self.group);
+        fields.push(ID, entry.id.to_string());
+        fields.push(TIME_MS, time_ms.to_string());
+        fields.push(ATTEMPTS, self.attempts.to_string());
+        fields.push(ERROR, cut(self.error));
+        fields.push(FIELDS, if is_packed { 0 } else { entry.fields.len() }.to_string());
+        Ok(fields)
+    }
+}
+
+impl DeadLetter {
+    /// Reads an entry of a dead-letter stream; `None` if it is something else.
+    #[must_use]
+    pub fn of(entry: Entry) -> Option<Self> {
+        let count = entry.fields.len().checked_sub(ABOUT.len())?;
+        let about: Vec<(&[u8], &[u8])> = entry.fields.iter().skip(count).collect();
+        if !about.iter().zip(ABOUT).all(|((found, _), name)| *found == name.as_bytes()) {
+            return None;
+        }
+        let text = |place: usize| std::str::from_utf8(about[place].1).ok();
+        let own: usize = text(6)?.parse().ok()?;
+        let mut fields = entry.fields.iter().take(count);
+        let fields = match own {
+            0 if count == 1 => match fields.next()? {
+                (name, packed) if name == PACKED.as_bytes() => rmp_serde::from_slice(packed).ok()?,
+                _ => return None,
+            },
+            own if own == count => fields.collect(),
+            _ => return None,
+        };
+        Some(Self {
+            id: entry.id,
+            stream: text(0)?.to_owned(),
+            group: text(1)?.to_owned(),
+            time: UNIX_EPOCH.checked_add(Duration::from_millis(text(3)?.parse().ok()?))?,
+            attempts: text(4)?.parse().ok()?,
+            error: text(5)?.to_owned(),
+            entry: Entry { id: text(2)?.parse().ok()?, fields },
+        })
+    }
+}
+
+/// The beginning of a text that may be long.
+fn cut(text: &str) -> &str {
+    let end = (0..=text.len().min(MAX_ERROR_BYTES)).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(fields: Fields) -> Entry {
+        Entry { id: EntryId::new(5, 7), fields }
+    }
+
+    fn about(error: &str) -> About<'_> {
+        let time = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+        About { stream: "sales", group: "billing", time, attempts: 3, error }
+    }
+
+    fn letter_of(fields: Fields) -> Option<DeadLetter> {
+        DeadLetter::of(Entry { id: EntryId::new(9, 0), fields })
+    }
+
+    fn names(fields: &Fields) -> Vec<&str> {
+        fields.iter().map(|(name, _)| std::str::from_utf8(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_original_comes_first_as_it_was() {
+        let mut fields = Fields::new();
+        for (name, value) in [("n", "1"), ("n", "2"), ("@error", "own"), ("@fields", "99")] {
+            fields.push(name, value);
+        }
+        fields.push([0xff], [0, 0xfe]);
+        let written = about("no").fields_of(&entry(fields.clone())).unwrap();
+        assert!(written.iter().zip(fields.iter()).all(|(written, own)| written == own));
+        let letter = letter_of(written).unwrap();
+        assert_eq!(letter.entry, entry(fields));
+        assert_eq!(
+            (letter.id, letter.stream.as_str(), letter.group.as_str()),
+            (EntryId::new(9, 0), "sales", "billing")
+        );
+        assert_eq!((letter.attempts, letter.error.as_str(), letter.time), (3, "no", about("").time));
+    }
+
+    #[test]
+    fn a_dead_letter_may_become_one_itself() {
+        let first = entry(about("first").fields_of(&entry([("a", "b")].into_iter().collect())).unwrap());
+        let letter = letter_of(about("second").fields_of(&first).unwrap()).unwrap();
+        assert_eq!((letter.error.as_str(), &letter.entry), ("second", &first));
+        assert_eq!(DeadLetter::of(letter.entry).unwrap().error, "first");
+    }
+
+    #[test]
+    fn too_many_fields_are_packed_into_one() {
+        for (count, packed) in [(MAX_PUBLISH_FIELDS - 7, false), (MAX_PUBLISH_FIELDS - 6, true), (20_000, true)] {
+            let mut fields: Fields = (0..count - 1).map(|n| ((n % 7).to_string(), n.to_string())).collect();
+            fields.push([0xff], [0xfe]);
+            let written = about("no").fields_of(&entry(fields.clone())).unwrap();
+            assert_eq!(written.len() == 8, packed, "{count}");
+            assert!(written.len() <= MAX_PUBLISH_FIELDS);
+            assert_eq!(letter_of(written).unwrap().entry.fields, fields);
+        }
+    }
+
+    #[test]
+    fn the_error_is_cut_between_two_characters() {
+        let error = "ä".repeat(MAX_ERROR_BYTES) + "x";
+        let written = about(&error).fields_of(&entry([("a", "b")].into_iter().collect())).unwrap();
+        assert_eq!(names(&written), ["a", STREAM, GROUP, ID, TIME_MS, ATTEMPTS, ERROR, FIELDS]);
+        assert_eq!(written.get(ERROR).map(<[u8]>::len), Some(MAX_ERROR_BYTES));
+        let error = "x".to_owned() + &error;
+        let written = about(&error).fields_of(&entry([("a", "b")].into_iter().collect())).unwrap();
+        assert_eq!(written.get(ERROR).map(<[u8]>::len), Some(MAX_ERROR_BYTES - 1));
+    }
+
+    #[test]
+    fn other_entries_are_no_dead_letters() {
+        let written = about("no").fields_of(&entry([("a", "b")].into_iter().collect())).unwrap();
+        let changed = |name: &str, value: &str| -> Fields {
+            let change =
+                |(n, v): (&[u8], &[u8])| (n.to_vec(), if n == name.as_bytes() { value.into() } else { v.to_vec() });
+            written.iter().map(change).collect()
+        };
+        assert!(letter_of(changed("@none", "")).is_some());
+        for (name, value) in
+            [(FIELDS, "2"), (FIELDS, "0"), (FIELDS, "-"), (ID, "x"), (ATTEMPTS, "-1"), (TIME_MS, "soon")]
+        {
+            assert_eq!(letter_of(changed(name, value)), None, "{name} {value}");
+        }
+        assert_eq!(letter_of([("a", "b")].into_iter().collect()), None);
+        let packed = about("no").fields_of(&entry([(PACKED, "\u{1}")].into_iter().collect())).unwrap();
+        assert_eq!(
+            letter_of(packed).unwrap().entry.fields.get_str(PACKED),
+            Some("\u{1}"),
+            "its own field of that name"
+        );
+    }
+}
