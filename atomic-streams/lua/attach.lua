@@ -8,7 +8,8 @@
 --       10 value of @lease that the caller has seen unchanged for a whole lease, or ''
 --       11 permissions given by the user, letters: a adopt a group that is not ours, n start anew though the record is lost,
 --          r the stream was replaced: read it from its beginning, s the stream was replaced: skip what it holds
--- Reply {'OWNED', head, epoch, now ms, created 0/1, @lease before, position, processed, base or '', last ID, length, entries added}
+-- Reply {'OWNED', head, epoch, now ms, created 0/1, @lease before, position, processed, base or '', last ID, length, entries added,
+--         another instance left its lease behind 0/1, @trying or ''}
 --       {'STANDBY', owner, ms left, @lease}       {'STALE', attempt on record}     {'SCHEMA', stored}
 --       {'LOST', cursor}   {'ADOPT', cursor, pending}   {'BEHIND', last ID, position, length}
 --       {'FOREIGN', stream, group}   {'FORMAT', format}   {'WRONGTYPE', key, type}   {'DENIED', command, key}
@@ -48,9 +49,9 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local have = redis.call('EXISTS', record) == 1
-local r = redis.call('HMGET', record, '@stream', '@group', '@format', '@schema', '@head', '@lease', '@owner', '@epoch', '@position', '@processed', '@base')
+local r = redis.call('HMGET', record, '@stream', '@group', '@format', '@schema', '@head', '@lease', '@owner', '@epoch', '@position', '@processed', '@base', '@trying')
 local head, lease, position, processed, base = r[5], r[6], r[9], tonumber(r[10] or 0), r[11] or ''
-local sequence = '0'
+local sequence, abandoned = '0', 0
 if have then
   if r[1] ~= ARGV[5] or r[2] ~= group then return {'FOREIGN', r[1] or '', r[2] or ''} end
   local token
@@ -63,6 +64,7 @@ if have then
   elseif now < tonumber(lease) and lease ~= ARGV[10] then
     return {'STANDBY', r[7] or '', tonumber(lease) - now, lease}
   end
+  if instance ~= ARGV[1] and lease ~= '0' then abandoned = 1 end
 end
 
 local last, length, added, first = '0-0', 0, 0, nil
@@ -115,4 +117,4 @@ if replaced then
 end
 if base == '' then redis.call('XGROUP', 'SETID', stream, group, position)
 else redis.call('XGROUP', 'SETID', stream, group, position, 'ENTRIESREAD', base + processed) end
-return {'OWNED', head, epoch, now, have and 0 or 1, lease or '', position, processed, base, last, length, added}
+return {'OWNED', head, epoch, now, have and 0 or 1, lease or '', position, processed, base, last, length, added, abandoned, r[12] or ''}

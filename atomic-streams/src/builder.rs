@@ -68,6 +68,7 @@ impl Consumer {
             allow_eviction: false,
             retry: RetryPolicy::default(),
             on_failure: OnFailure::Block,
+            max_crashes: 3,
             owner: None,
             cancellation: None,
         }
@@ -120,6 +121,7 @@ pub struct ConsumerBuilder<H> {
     allow_eviction: bool,
     retry: RetryPolicy,
     on_failure: OnFailure,
+    max_crashes: u32,
     owner: Option<String>,
     cancellation: Option<CancellationToken>,
 }
@@ -168,6 +170,7 @@ impl<H> ConsumerBuilder<H> {
             allow_eviction: self.allow_eviction,
             retry: self.retry,
             on_failure: self.on_failure,
+            max_crashes: self.max_crashes,
             owner: self.owner,
             cancellation: self.cancellation,
         }
@@ -304,6 +307,19 @@ impl<H> ConsumerBuilder<H> {
         self
     }
 
+    /// How many tries of one entry may kill the process, 3 by default, before it is treated as one that cannot be handled: see
+    /// [`on_failure`](Self::on_failure). Where that says to block, which is the default, the entry is named in the log.
+    ///
+    /// After an owner that ended without a shutdown, entries are handled one at a time, each when the one before is
+    /// committed, for as many entries as may have been on their way ([`max_in_flight`](Self::max_in_flight)): if the next owner
+    /// dies as well, the entry behind its position is the culprit. That one is noted in the record before each try, and only
+    /// such tries are counted: a process that is killed while it waits for entries blames none of them. A process that stands
+    /// still for longer than its lease while it handles a noted entry counts as dead.
+    pub fn max_crashes(mut self, crashes: u32) -> Self {
+        self.max_crashes = crashes;
+        self
+    }
+
     /// How long a running handler is waited for at shutdown or after ownership was lost, 30 s by default.
     ///
     /// After it the handler is dropped where it awaits, and its entry is handled again by the next owner.
@@ -387,6 +403,7 @@ impl<H> ConsumerBuilder<H> {
             allow_eviction: self.allow_eviction,
             retry: self.retry,
             on_failure: self.on_failure.clone(),
+            max_crashes: self.max_crashes,
         })
     }
 }
@@ -400,6 +417,9 @@ impl<H> ConsumerBuilder<H> {
                 "pauses that begin with {:?} cannot grow to {:?}: begin with more than nothing and no more than the longest",
                 backoff.first, backoff.longest
             ));
+        }
+        if self.max_crashes == 0 {
+            return Some("max_crashes(0) would never try an entry: choose 1 or more".to_owned());
         }
         match (max_attempts, &self.on_failure) {
             (Some(0), _) => Some("max_attempts(0) would never try an entry: choose 1 or more".to_owned()),

@@ -31,7 +31,7 @@ use crate::error::{Error, ErrorKind};
 use crate::handler::{Handler, Retry};
 use crate::id::EntryId;
 use crate::persist::{Schema, Snapshot, StateError};
-use crate::protocol::{Attaching, SessionEnd, Token, Transient};
+use crate::protocol::{Attaching, Careful, SessionEnd, Token, Transient};
 use crate::random;
 use crate::store::Store;
 
@@ -53,6 +53,8 @@ pub(crate) struct Worker<H> {
     failing: Option<(EntryId, u32)>,
     /// The entry that was given up last.
     given_up: Option<GivenUp>,
+    /// After an unclean end: which entries are handled one at a time.
+    careful: Careful,
     /// Entries up to this one are committed one at a time: a step of several of them failed.
     alone_until: Option<EntryId>,
     /// Attaches that failed, or sessions that ended without a commit or renewal, in a row.
@@ -103,6 +105,7 @@ impl<H: Handler> Worker<H> {
             attaching,
             failing: None,
             given_up: None,
+            careful: Careful::default(),
             alone_until: None,
             setbacks: 0,
             examined: false,

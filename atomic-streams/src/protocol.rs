@@ -4,11 +4,13 @@
 //! do the tests.
 //!
 //! - [`Attaching`] takes ownership: [`AttachRequest`] out, [`AttachReply`] in, [`AttachNext`] says how to go on.
+//! - [`Careful`] finds the entry that kills the process.
 //! - [`Sequencer`] turns what handlers did into [`Commit`]s, each following the one before.
 //! - [`Fold`] makes one commit of several, where the user asked for it.
 //! - [`Reconciler`] holds every reply against what was sent; the first doubt is a [`SessionEnd`].
 
 mod attaching;
+mod careful;
 mod failure;
 mod fold;
 mod head;
@@ -19,12 +21,13 @@ mod subscription;
 mod timing;
 
 pub use attaching::{AttachNext, Attaching, Stop};
+pub use careful::Careful;
 pub use failure::{Failure, Permanent, Transient};
 pub use fold::Fold;
 pub use head::{Head, Token};
 pub use messages::{
     AttachReply, AttachRequest, Behind, Commit, Divergence, Operation, Owned, Permissions, Proof, Renewed, Start, Step,
-    StepReply,
+    StepReply, Trying,
 };
 pub use reconciler::{Outcome, Reconciler, SessionEnd};
 pub use sequencer::Sequencer;

@@ -41,3 +41,4 @@ mod refuse;
 mod release;
 mod renew;
 mod replaced;
+mod trying;

@@ -52,6 +52,7 @@ async fn settings_that_cannot_work_are_refused_and_name_the_subscription() {
         (consumer().retry(RetryPolicy::exponential(LONG, Duration::from_secs(1))), "begin with 60s cannot grow to 1s"),
         (consumer().retry(RetryPolicy::default().max_attempts(5)), "call `on_failure`"),
         (consumer().retry(RetryPolicy::default().max_attempts(0)).on_failure(OnFailure::Skip), "max_attempts(0)"),
+        (consumer().max_crashes(0), "max_crashes(0)"),
         (consumer().on_failure(OnFailure::dead_letter("orders")), "cannot be the input itself"),
         (consumer().on_failure(OnFailure::dead_letter("")), "dead-letter stream's name \"\" is empty"),
         (Consumer::builder("orders", "tally"), "no server was named"),

@@ -20,7 +20,7 @@ async fn killed_while_idle_ten_times_in_a_row_it_blames_no_entry() {
     let mut shop = Shop::open(&server, 5).await;
     let mut ledger = Ledger::open(&server).await;
     for _ in 0..10 {
-        let worker = Worker::on(server.url(), 300).start();
+        let worker = Worker::on(server.url(), 300).with_dead_letters().start();
         eventually("the process waits for entries", async || waiting(&mut connection).await == 1).await;
         worker.kill();
         assert_eq!(ledger.check().await.unwrap().pid(), worker.pid());
@@ -28,7 +28,7 @@ async fn killed_while_idle_ten_times_in_a_row_it_blames_no_entry() {
     }
     shop.sell(1).await;
     // A long lease of its own: no time-out is to make it try the entry again.
-    let worker = Worker::on(server.url(), 120_000).start();
+    let worker = Worker::on(server.url(), 120_000).with_dead_letters().start();
     ledger.finish(1).await;
     worker.terminate();
     assert!(worker.wait().await.success(), "{}", worker.output());

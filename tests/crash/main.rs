@@ -5,6 +5,7 @@
 // Test code: a failed expectation is the test's result.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod culprit;
 mod every_step;
 mod idle;
 mod ledger;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use atomic_streams::{Consumer, Handler, HandlerResult, Persistable, Transaction};
+use atomic_streams::{Consumer, Handler, HandlerError, HandlerResult, OnFailure, Persistable, Transaction};
 use serde::{Deserialize, Serialize};
 use support::{Process, ProcessBuilder};
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,6 +18,12 @@ const MAX_IN_FLIGHT: &str = "CRASH_WORKER_MAX_IN_FLIGHT";
 const COALESCES: &str = "CRASH_WORKER_COALESCES";
 const STOPS_IN: &str = "CRASH_WORKER_STOPS_IN";
 const GOES_ON_WITH: &str = "CRASH_WORKER_GOES_ON_WITH";
+const ABORTS_IN: &str = "CRASH_WORKER_ABORTS_IN";
+const FAILS_IN: &str = "CRASH_WORKER_FAILS_IN";
+const GIVES_UP: &str = "CRASH_WORKER_GIVES_UP";
+
+/// Where its dead letters go.
+pub const DEAD: &str = "sales:dead";
 
 /// A worker yet to be started. Says on standard error what it does.
 pub struct Worker(ProcessBuilder);
@@ -44,6 +50,21 @@ impl Worker {
     /// Its handler stops in this sale until the file is there.
     pub fn stops_in(self, sku: &str, until: &Marker) -> Self {
         Self(self.0.env(STOPS_IN, sku).env(GOES_ON_WITH, &until.path))
+    }
+
+    /// Its handler aborts the process in this sale.
+    pub fn aborts_in(self, sku: &str) -> Self {
+        Self(self.0.env(ABORTS_IN, sku))
+    }
+
+    /// Its handler asks to try this sale again in an hour.
+    pub fn fails_in(self, sku: &str) -> Self {
+        Self(self.0.env(FAILS_IN, sku))
+    }
+
+    /// Gives up what cannot be handled.
+    pub fn with_dead_letters(self) -> Self {
+        Self(self.0.env(GIVES_UP, "1"))
     }
 
     pub fn start(self) -> Process {
@@ -86,6 +107,10 @@ struct InventoryTracker {
     stock: i64,
     #[persist(skip)]
     stops_in: Option<(String, PathBuf)>,
+    #[persist(skip)]
+    aborts_in: Option<String>,
+    #[persist(skip)]
+    fails_in: Option<String>,
 }
 
 #[async_trait]
@@ -97,6 +122,12 @@ impl Handler for InventoryTracker {
         self.stock -= sale.quantity;
         if self.stock <= ALERT_AT {
             tx.publish(ALERTS, &RestockAlert { sku: &sale.sku, stock: self.stock })?;
+        }
+        if self.aborts_in.as_ref() == Some(&sale.sku) {
+            std::process::abort();
+        }
+        if self.fails_in.as_ref() == Some(&sale.sku) {
+            return Err(HandlerError::retry_after("not now", Duration::from_secs(3_600)));
         }
         if let Some((sku, until)) = &self.stops_in
             && *sku == sale.sku
@@ -121,7 +152,12 @@ async fn is_a_test_binary_in_another_role() {
     let stops_in = set(STOPS_IN).zip(set(GOES_ON_WITH).map(PathBuf::from));
     let shutdown = CancellationToken::new();
     let mut consumer = Consumer::builder(SALES, GROUP)
-        .handler(InventoryTracker { stock: INITIAL_STOCK, stops_in })
+        .handler(InventoryTracker {
+            stock: INITIAL_STOCK,
+            stops_in,
+            aborts_in: set(ABORTS_IN),
+            fails_in: set(FAILS_IN),
+        })
         .redis_url(url)
         .cancellation_token(shutdown.clone())
         .lease(Duration::from_millis(set(LEASE_MS).unwrap().parse().unwrap()));
@@ -130,6 +166,9 @@ async fn is_a_test_binary_in_another_role() {
     }
     if let Some(wait_ms) = set(COALESCES) {
         consumer = consumer.coalesce(256, Duration::from_millis(wait_ms.parse().unwrap()));
+    }
+    if set(GIVES_UP).is_some() {
+        consumer = consumer.on_failure(OnFailure::dead_letter(DEAD));
     }
     let consumer = consumer.spawn().await.unwrap();
     let mut status = consumer.status();

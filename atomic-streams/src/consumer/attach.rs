@@ -13,7 +13,7 @@ use super::{Status, Worker, ending};
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
 use crate::persist::{Plan, SchemaChange, Stored};
-use crate::protocol::{AttachNext, Failure, Owned, Step, StepReply};
+use crate::protocol::{AttachNext, Failure, Owned, Step, StepReply, Trying};
 use crate::random;
 use crate::store::{Link, StoreError};
 
@@ -210,6 +210,17 @@ impl<H: Handler> Worker<H> {
             warn!(stream = self.stream(), group = self.group(), start = %owned.position, "record and group are gone: a new subscription begins");
         } else if owned.created {
             info!(stream = self.stream(), group = self.group(), start = %owned.position, "this is a new subscription");
+        }
+        self.careful.attached(&owned, self.token.is_none(), self.settings.max_in_flight);
+        if self.careful.is_on() {
+            info!(
+                stream = self.stream(),
+                group = self.group(),
+                "the last owner ended uncleanly: entries are handled one at a time for a while"
+            );
+        }
+        if let Some(Trying { entry, crashes }) = owned.trying.filter(|_| owned.abandoned) {
+            warn!(stream = self.stream(), group = self.group(), %entry, crashes, "the last owner ended while it handled this entry");
         }
         let (opening, sequencer) = match self.restore(&mut *committer, &owned).await {
             Ok(restored) => restored,

@@ -65,7 +65,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Kept also when the commit that moves past the entry is lost: it was tried often enough.
-    fn is_given_up(&self, entry: EntryId) -> bool {
+    pub(super) fn is_given_up(&self, entry: EntryId) -> bool {
         self.given_up.as_ref().is_some_and(|given_up| given_up.entry == entry)
     }
 

@@ -90,6 +90,8 @@ mod tests {
             epoch: 1,
             created: false,
             released: true,
+            abandoned: false,
+            trying: None,
             position: EntryId::MIN,
             processed: 0,
             base: None,

@@ -51,6 +51,25 @@ impl InFlight {
         }
     }
 
+    /// Waits until every commit that was staged has its reply.
+    pub async fn settled(&self) -> Result<(), Closed> {
+        loop {
+            {
+                let mut state = self.lock();
+                if state.closed {
+                    return Err(Closed);
+                }
+                state.blocked = state.commits > 0;
+                if !state.blocked {
+                    return Ok(());
+                }
+            }
+            self.filled.notify_one();
+            // As in `room`.
+            self.left.notified().await;
+        }
+    }
+
     /// Waits until the staging end waits for room: whoever holds commits back must not do so any longer.
     pub async fn blocked(&self) {
         while !self.lock().blocked {

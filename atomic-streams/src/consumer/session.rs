@@ -1,5 +1,7 @@
 //! One session: entries in, commits out, until the session ends or the user asks for the end.
 
+mod careful;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -197,15 +199,13 @@ impl<H: Handler> Worker<H> {
             if self.shutdown.is_cancelled() {
                 return Err(Halt::Shutdown);
             }
-            tokio::select! {
-                biased;
-                room = handling.in_flight.room() => room.map_err(|_| self.halted())?,
-                end = &mut handling.reader => return Err(reader_ended(end)),
-            }
+            self.room(handling).await?;
+            self.judge_crashes(entry);
             if let Some(staged) = self.last_word(entry).map_err(Halt::Stop)? {
                 self.stage(handling, entry, Changes::default(), staged).await;
                 return Ok(());
             }
+            self.note_try(handling, entry).await?;
             match self.handle_once(handling, entry).await? {
                 Ok((changes, staged)) => {
                     while let Some((field, bytes)) = self.snapshot.newly_large() {
@@ -228,7 +228,10 @@ impl<H: Handler> Worker<H> {
 
     /// Stages the commit of one entry.
     async fn stage(&mut self, handling: &mut Handling, entry: &Entry, changes: Changes, staged: Staged) {
-        let commit = handling.sequencer.entry(entry.id, changes, staged);
+        let mut commit = handling.sequencer.entry(entry.id, changes, staged);
+        if self.careful.passed() {
+            commit.deleted.push(careful::FIELD.to_owned());
+        }
         handling.stage(commit);
         if std::mem::take(&mut handling.retrying) {
             self.shared.set_status(Status::Active);
@@ -303,6 +306,7 @@ impl<H: Handler> Worker<H> {
         entry: &Entry,
         error: &HandlerError,
     ) -> Result<(), Halt> {
+        self.note_failure(handling, entry);
         let retry = error.retry();
         let error = shown(error);
         let Next::Retry { attempt, pause } = self.count_failure(entry.id, retry, &error) else { return Ok(()) };

@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub allow_eviction: bool,
     pub retry: RetryPolicy,
     pub on_failure: OnFailure,
+    pub max_crashes: u32,
 }
 
 /// How commits are folded into one.

@@ -172,6 +172,8 @@ mod tests {
             epoch: 1,
             created,
             released: true,
+            abandoned: false,
+            trying: None,
             position: EntryId::new(7, 0),
             processed: 0,
             base: None,

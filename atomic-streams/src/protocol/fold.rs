@@ -240,6 +240,8 @@ mod tests {
             epoch: 1,
             created: false,
             released: true,
+            abandoned: false,
+            trying: None,
             position: id(3),
             processed: 4,
             base: None,

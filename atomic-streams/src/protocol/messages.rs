@@ -1,5 +1,7 @@
 //! What goes to the server and what comes back: the arguments and replies of the scripts, as types.
 
+use std::fmt;
+
 use crate::entry::Fields;
 use crate::id::EntryId;
 use crate::persist::CollectionChanges;
@@ -59,6 +61,10 @@ pub struct Owned {
     pub created: bool,
     /// The previous owner released its lease; it left nothing behind.
     pub released: bool,
+    /// Another instance had the lease and did not release it: it died, or has lost its way.
+    pub abandoned: bool,
+    /// The entry that was being tried after an unclean end.
+    pub trying: Option<Trying>,
     pub position: EntryId,
     pub processed: u64,
     /// Entries added to the stream up to the position, minus entries processed, where known.
@@ -66,6 +72,27 @@ pub struct Owned {
     pub last_id: EntryId,
     /// Entries in the stream.
     pub length: u64,
+}
+
+/// An entry that may have killed its process, as `@trying` says it: `ID tries`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trying {
+    pub entry: EntryId,
+    /// How many tries did not come back, this one included.
+    pub crashes: u32,
+}
+
+impl Trying {
+    pub fn parse(text: &str) -> Option<Self> {
+        let (entry, crashes) = text.split_once(' ')?;
+        Some(Self { entry: entry.parse().ok()?, crashes: crashes.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Trying {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.entry, self.crashes)
+    }
 }
 
 /// The stream's last ID is before the position, and it holds entries.

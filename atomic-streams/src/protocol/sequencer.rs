@@ -125,6 +125,8 @@ mod tests {
             epoch: 1,
             created: false,
             released: true,
+            abandoned: false,
+            trying: None,
             position: EntryId::new(3, 0),
             processed: 4,
             base: None,

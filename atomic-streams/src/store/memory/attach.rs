@@ -4,7 +4,7 @@ use super::keys::{ErrorReply, Hash, Keys};
 use super::record::{id, named, number, optional_number};
 use super::stream::{Group, Stream};
 use crate::id::EntryId;
-use crate::protocol::{AttachReply, AttachRequest, Behind, Head, Owned, Start, Subscription, Token};
+use crate::protocol::{AttachReply, AttachRequest, Behind, Head, Owned, Start, Subscription, Token, Trying};
 
 /// Takes ownership of a subscription, or says why not. `now_us` is the server's clock.
 pub(super) fn attach(
@@ -52,6 +52,8 @@ pub(super) fn attach(
         head,
         epoch,
         created: held.is_none(),
+        abandoned: held.as_ref().is_some_and(|held| held.is_anothers && held.lease != "0"),
+        trying: held.as_ref().and_then(|held| held.trying),
         released: held.is_none_or(|held| held.lease.is_empty() || held.lease == "0"),
         position: plan.position,
         processed: processed.unsigned_abs(),
@@ -66,6 +68,9 @@ struct Held {
     sequence: u64,
     epoch: u64,
     lease: String,
+    /// Another instance attached last.
+    is_anothers: bool,
+    trying: Option<Trying>,
     position: EntryId,
     processed: i64,
     base: Option<i64>,
@@ -121,6 +126,8 @@ fn examine(
         processed: number(record, "@processed")?,
         base: optional_number(record, "@base")?,
         lease,
+        is_anothers: instance != request.instance,
+        trying: Trying::parse(&text("@trying")),
     }))
 }
 

@@ -63,6 +63,7 @@ pub(super) fn release(keys: &mut Keys, subscription: &Subscription, token: &str)
     let is_owner = owned(keys.hash(subscription.record())?, token).is_ok();
     if is_owner {
         keys.set_fields(subscription.record(), [("@lease", &b"0"[..])])?;
+        keys.delete_fields(subscription.record(), &["@trying"])?;
     }
     Ok(is_owner)
 }

@@ -7,7 +7,7 @@ use redis::{ErrorKind, RedisError, Value};
 use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
 use crate::protocol::{
-    AttachReply, Behind, Divergence, Failure, Head, Owned, Permanent, Renewed, StepReply, Transient,
+    AttachReply, Behind, Divergence, Failure, Head, Owned, Permanent, Renewed, StepReply, Transient, Trying,
 };
 use crate::store::{Loaded, Scanned, StoreError};
 
@@ -46,20 +46,7 @@ pub(super) fn checked(value: Value) -> Result<Value, StoreError> {
 pub(super) fn attach(value: Value) -> Result<AttachReply, StoreError> {
     let mut parts = Parts::of(value)?;
     Ok(match parts.text()?.as_str() {
-        "OWNED" => AttachReply::Owned(Owned {
-            head: parts.head()?,
-            epoch: parts.number()?,
-            created: {
-                parts.skip()?;
-                parts.number::<u64>()? == 1
-            },
-            released: matches!(parts.text()?.as_str(), "" | "0"),
-            position: parts.id()?,
-            processed: parts.number()?,
-            base: parts.optional_number()?,
-            last_id: parts.id()?,
-            length: parts.number()?,
-        }),
+        "OWNED" => AttachReply::Owned(owned(&mut parts)?),
         "STANDBY" => AttachReply::Standby { owner: parts.text()?, left_ms: parts.number()?, lease: parts.text()? },
         "STALE" => AttachReply::Stale { attempt: parts.number()? },
         "SCHEMA" => AttachReply::Schema { stored: parts.text()? },
@@ -72,6 +59,19 @@ pub(super) fn attach(value: Value) -> Result<AttachReply, StoreError> {
         "DENIED" => AttachReply::Denied { command: parts.text()?, key: parts.text()? },
         other => return Err(StoreError::unexpected(other)),
     })
+}
+
+fn owned(parts: &mut Parts) -> Result<Owned, StoreError> {
+    let (head, epoch) = (parts.head()?, parts.number()?);
+    parts.skip()?;
+    let created = parts.number::<u64>()? == 1;
+    let released = matches!(parts.text()?.as_str(), "" | "0");
+    let (position, processed, base) = (parts.id()?, parts.number()?, parts.optional_number()?);
+    let (last_id, length) = (parts.id()?, parts.number()?);
+    parts.skip()?;
+    let abandoned = parts.number::<u64>()? == 1;
+    let trying = Trying::parse(&parts.text()?);
+    Ok(Owned { head, epoch, created, released, abandoned, trying, position, processed, base, last_id, length })
 }
 
 pub(super) fn load(value: Value) -> Result<Option<Loaded>, StoreError> {
