@@ -34,7 +34,7 @@ const ABOUT: [&str; 7] = [STREAM, GROUP, ID, TIME_MS, ATTEMPTS, ERROR, FIELDS];
 /// In its stream it is an ordinary entry: the fields of the original first, as they were, repeats kept; then, in this order,
 /// `@stream`, `@group`, `@id`, `@time_ms`, `@attempts`, `@error` and `@fields`. The last one says how many fields are the
 /// original's, so that nothing depends on their names. An original with more than 3,893 fields is packed into one field,
-/// `@packed`, which then is the first one: a MessagePack map of names and values in their order, repeats kept.
+/// [`@packed`](crate::dead_letters::PACKED), which then is the first one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeadLetter {

@@ -76,6 +76,7 @@
 
 mod builder;
 mod consumer;
+pub mod dead_letters;
 pub mod entry;
 mod error;
 mod handle;
@@ -107,6 +108,7 @@ pub use async_trait::async_trait;
 pub use atomic_streams_derive::Persistable;
 pub use builder::{Consumer, ConsumerBuilder, NoHandler, RecordLost, StreamReplaced};
 pub use consumer::{Report, Stats, Status};
+pub use dead_letters::DeadLetters;
 pub use entry::{Entry, Fields};
 pub use error::{Error, ErrorKind};
 pub use handle::ConsumerHandle;

@@ -21,6 +21,10 @@ pub(crate) static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include
 pub(crate) static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/release.lua")));
 pub(crate) static SCAN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/scan.lua")));
 
+/// These two are for dead letters that are put back.
+pub(crate) static REQUEUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/requeue.lua")));
+pub(crate) static WITHDRAW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/withdraw.lua")));
+
 /// Every script that a session needs.
 pub(crate) fn all() -> [&'static Script; 5] {
     [&ATTACH, &COMMIT, &RENEW, &RELEASE, &SCAN]

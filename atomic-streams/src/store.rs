@@ -11,6 +11,7 @@ use async_trait::async_trait;
 
 use crate::entry::Entry;
 use crate::id::EntryId;
+use crate::letter::DeadLetter;
 use crate::persist::{CollectionKind, StoredEntry};
 use crate::protocol::{AttachReply, AttachRequest, Failure, Head, Step, StepReply, Subscription, Token, Transient};
 
@@ -30,6 +31,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Looks for settings of the server that endanger the record.
     async fn examine(&self) -> Result<Findings, StoreError>;
+
+    /// Opens a connection for dead letters.
+    async fn letters(&self) -> Result<Box<dyn Letters>, StoreError>;
 
     /// Asks for a place on a connection that waits for many subscriptions of this process at once: this one has read up to
     /// `after` under `token`. `None` where nothing is shared.
@@ -72,6 +76,35 @@ pub trait Link: Send + Sync {
 /// The replies to steps that were sent, one by one. After an error nothing is known of that step and those behind it, and no
 /// replies follow.
 pub type Replies = Pin<Box<dyn Future<Output = Vec<Result<StepReply, StoreError>>> + Send>>;
+
+/// A connection for dead letters, whichever stream they are in.
+#[async_trait]
+pub trait Letters: Send {
+    /// Entries from `first` on, at most `count`.
+    async fn list(&mut self, letters: &str, first: EntryId, count: usize) -> Result<Vec<Entry>, StoreError>;
+
+    /// The ID of the newest entry.
+    async fn newest(&mut self, letters: &str) -> Result<Option<EntryId>, StoreError>;
+
+    /// Adds the letter's entry to the stream that it came from and removes the letter, or does nothing.
+    async fn requeue(&mut self, letters: &str, letter: &DeadLetter) -> Result<Requeued, StoreError>;
+
+    /// Removes an entry. Whether it was there.
+    async fn remove(&mut self, letters: &str, id: EntryId) -> Result<bool, StoreError>;
+}
+
+/// What became of a letter that was to be requeued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Requeued {
+    /// Its entry is under this ID in the stream that it came from.
+    Added(EntryId),
+    /// There is no such letter.
+    Gone,
+    /// The entry there is no dead letter of that stream.
+    Foreign,
+    /// This key cannot be written; nothing was done.
+    Refused { key: String, why: String },
+}
 
 /// One subscription's place on a shared connection. Dropping it gives the place up.
 #[async_trait]

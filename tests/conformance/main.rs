@@ -41,4 +41,5 @@ mod refuse;
 mod release;
 mod renew;
 mod replaced;
+mod requeue;
 mod trying;

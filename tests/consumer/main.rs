@@ -18,6 +18,7 @@ mod publishing;
 mod puppet;
 mod read_ahead;
 mod reading;
+mod requeue;
 mod restoring;
 mod retries;
 mod retry_policy;

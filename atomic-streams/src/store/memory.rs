@@ -7,6 +7,7 @@ mod entries;
 mod faults;
 mod history;
 mod keys;
+mod letters;
 mod link;
 mod record;
 mod renew;
@@ -21,9 +22,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use self::by_hand::{GroupInfo, StreamInfo};
+use self::letters::MemoryLetters;
 use self::link::MemoryLink;
 use self::server::Shared;
-use super::{Findings, Link, Store, StoreError};
+use super::{Findings, Letters, Link, Store, StoreError};
 use crate::protocol::Subscription;
 
 /// A server in this process's memory, for tests and for trying things out.
@@ -53,6 +55,11 @@ impl Store for MemoryStore {
 
     async fn released(&self, subscription: &Subscription) {
         self.shared.release_of(subscription.record()).notified().await;
+    }
+
+    async fn letters(&self) -> Result<Box<dyn Letters>, StoreError> {
+        let number = self.shared.server().connect()?;
+        Ok(Box::new(MemoryLetters { shared: Arc::clone(&self.shared), number }))
     }
 
     async fn examine(&self) -> Result<Findings, StoreError> {

@@ -2,6 +2,7 @@
 
 mod connection;
 mod examine;
+mod letters;
 mod reply;
 mod request;
 mod watch;
@@ -17,7 +18,8 @@ use redis::{Client, Cmd, Pipeline, RedisError, RedisResult, Value};
 use tokio::time::Instant;
 
 pub(crate) use self::connection::Connector;
-use super::{Findings, Link, Loaded, Replies, Scanned, Store, StoreError, Watch};
+use self::letters::RedisLetters;
+use super::{Findings, Letters, Link, Loaded, Replies, Scanned, Store, StoreError, Watch};
 use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
 use crate::persist::CollectionKind;
@@ -72,6 +74,10 @@ impl Store for RedisStore {
         let limit = self.connector.reply_timeout();
         let mut connection = self.connector.connect().await?;
         tokio::time::timeout(limit, examine::examine(&mut connection)).await.map_err(|_| reply::no_answer(limit))
+    }
+
+    async fn letters(&self) -> Result<Box<dyn Letters>, StoreError> {
+        Ok(Box::new(RedisLetters::connect(&self.connector).await?))
     }
 
     fn watch(&self, subscription: &Subscription, token: &Token, after: EntryId) -> Option<Box<dyn Watch>> {

@@ -9,7 +9,7 @@ use crate::id::EntryId;
 use crate::protocol::{
     AttachReply, Behind, Divergence, Failure, Head, Owned, Permanent, Renewed, StepReply, Transient, Trying,
 };
-use crate::store::{Loaded, Scanned, StoreError};
+use crate::store::{Loaded, Requeued, Scanned, StoreError};
 
 /// Classifies what went wrong on a connection.
 pub(super) fn error(error: RedisError) -> StoreError {
@@ -188,6 +188,36 @@ fn entry(value: Value) -> Option<Entry> {
         fields.push(name, value);
     }
     Some(Entry { id: EntryId::from_bytes(&id)?, fields })
+}
+
+/// The entries of an `XRANGE` or `XREVRANGE`.
+pub(super) fn range(value: Value) -> Result<Vec<Entry>, StoreError> {
+    let entries = match value {
+        Value::Array(entries) => entries.into_iter().map(entry).collect(),
+        _ => None,
+    };
+    entries.ok_or_else(|| StoreError::unexpected("XRANGE"))
+}
+
+/// What `requeue.lua` says.
+pub(super) enum RequeueReply {
+    Done(Requeued),
+    /// The caller must add the fields itself.
+    Packed {
+        newest: String,
+    },
+}
+
+pub(super) fn requeued(value: Value) -> Result<RequeueReply, StoreError> {
+    let mut parts = Parts::of(value)?;
+    Ok(RequeueReply::Done(match parts.text()?.as_str() {
+        "REQUEUED" => Requeued::Added(parts.id()?),
+        "GONE" => Requeued::Gone,
+        "FOREIGN" => Requeued::Foreign,
+        "REFUSED" => Requeued::Refused { key: parts.text()?, why: parts.text()? },
+        "PACKED" => return Ok(RequeueReply::Packed { newest: parts.text()? }),
+        other => return Err(StoreError::unexpected(other)),
+    }))
 }
 
 /// The ID that `XADD` gave.

@@ -67,6 +67,26 @@ pub(super) fn read_many(streams: &[(&str, EntryId)], count: usize, block: Option
     command
 }
 
+/// Entries from `first` on.
+pub(super) fn range(stream: &str, first: EntryId, count: usize) -> Cmd {
+    let mut command = redis::cmd("XRANGE");
+    command.arg(stream).arg(first.to_string()).arg("+").arg("COUNT").arg(count);
+    command
+}
+
+pub(super) fn requeue(letters: &str, source: &str, id: EntryId) -> Cmd {
+    let mut command = evalsha(&script::REQUEUE, 4, 256);
+    command.arg(2).arg(letters).arg(source).arg(id.to_string());
+    command
+}
+
+/// By its text: in a transaction, nothing may be missing when its turn comes.
+pub(super) fn withdraw(letters: &str, source: &str, id: EntryId, newest: &str) -> Cmd {
+    let mut command = redis::cmd("EVAL");
+    command.arg(script::WITHDRAW.text).arg(2).arg(letters).arg(source).arg(id.to_string()).arg(newest);
+    command
+}
+
 pub(super) fn add(stream: &str, fields: &Fields) -> Cmd {
     let mut command = Cmd::with_capacity(3 + 2 * fields.len(), fields.size_bytes() + stream.len() + 16);
     command.arg("XADD").arg(stream).arg("*");

@@ -1,0 +1,256 @@
+//! Looking at dead letters, and putting them back.
+
+use std::fmt;
+use std::sync::Arc;
+
+use redis::Client;
+use tokio::sync::Mutex;
+use tracing::warn;
+
+use crate::error::{Error, ErrorKind};
+use crate::id::EntryId;
+use crate::letter::DeadLetter;
+pub use crate::letter::{ATTEMPTS, ERROR, FIELDS, GROUP, ID, MAX_ERROR_BYTES, PACKED, STREAM, TIME_MS};
+use crate::name;
+use crate::protocol::{Failure, Permanent, Timing};
+use crate::store::memory::MemoryStore;
+use crate::store::redis::RedisStore;
+use crate::store::{Letters, Requeued, Store, StoreError};
+
+/// How many entries are read at once.
+const BATCH: usize = 100;
+
+/// A stream of dead letters: what [`OnFailure::DeadLetter`](crate::OnFailure::DeadLetter) has put there.
+///
+/// ```no_run
+/// use atomic_streams::DeadLetters;
+///
+/// # async fn example() -> Result<(), atomic_streams::Error> {
+/// let letters = DeadLetters::new("redis://127.0.0.1:6379", "sales:dead")?;
+/// for letter in letters.list(10).await? {
+///     println!("{} of {}: {}", letter.entry.id, letter.stream, letter.error);
+/// }
+/// let requeued = letters.requeue_all().await?;
+/// println!("{requeued} entries will be handled again");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Requeueing
+///
+/// Requeueing adds the original fields to the end of the stream that the entry came from and removes the letter, together or
+/// not at all: whatever is lost or called twice, the entry is in one place. It gets a new ID there, behind what was added
+/// since; and every group of that stream sees it as a new entry, also those that had handled the original.
+///
+/// # Rights
+///
+/// `+xrange +xrevrange +xdel` on the dead-letter stream, `+xrange +xrevrange +xadd` on the source streams, and
+/// `+evalsha +script|load +type`; for entries of more than 3,893 fields `+watch +unwatch +multi +exec +eval` as well.
+///
+/// # Cancel safety
+///
+/// After a future is dropped, what it asked for may still be done, wholly.
+pub struct DeadLetters {
+    store: Arc<dyn Store>,
+    stream: String,
+    /// Made at the first call, and anew after a failure. Taken out during a call: one that is given up midway ends with it.
+    connection: Mutex<Option<Box<dyn Letters>>>,
+}
+
+impl DeadLetters {
+    /// The dead letters in `stream`, on the server at this address. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// The address cannot be read, or the name is none.
+    pub fn new(url: &str, stream: impl Into<String>) -> Result<Self, Error> {
+        Self::with_client(&Client::open(url).map_err(unusable)?, stream)
+    }
+
+    /// The dead letters in `stream`, on the server that this client knows, over a connection of its own. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// The client's address cannot be used, or the name is none.
+    pub fn with_client(client: &Client, stream: impl Into<String>) -> Result<Self, Error> {
+        Self::on(Arc::new(RedisStore::new(client, Timing::default()).map_err(unusable)?), stream.into())
+    }
+
+    /// The dead letters in `stream`, in a store in this process's memory.
+    ///
+    /// # Errors
+    /// The name is none.
+    pub fn in_memory(store: &MemoryStore, stream: impl Into<String>) -> Result<Self, Error> {
+        Self::on(Arc::new(store.clone()), stream.into())
+    }
+
+    fn on(store: Arc<dyn Store>, stream: String) -> Result<Self, Error> {
+        if let Some(problem) = name::problem(&stream) {
+            let shown: String = stream.chars().take(64).collect();
+            return Err(Error::new(ErrorKind::InvalidConfig, format!("the stream name {shown:?} {problem}")));
+        }
+        Ok(Self { store, stream, connection: Mutex::new(None) })
+    }
+
+    /// The oldest letters, at most `limit` of them. Entries that are no dead letters are left out.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable), [`Denied`](ErrorKind::Denied), [`WrongType`](ErrorKind::WrongType).
+    pub async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+        self.list_from(EntryId::MIN, limit).await
+    }
+
+    /// The oldest letters behind `after`, at most `limit` of them: the next page of [`list`](Self::list).
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn list_after(&self, after: EntryId, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+        match next(after) {
+            Some(first) => self.list_from(first, limit).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// One letter; `None` if it is not there (any more).
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn get(&self, id: EntryId) -> Result<Option<DeadLetter>, Error> {
+        let mut connection = self.connection.lock().await;
+        let mut open = self.open(&mut connection).await?;
+        let entries = open.list(&self.stream, id, 1).await.map_err(|error| self.failed(error))?;
+        *connection = Some(open);
+        Ok(entries.into_iter().find(|entry| entry.id == id).and_then(DeadLetter::of))
+    }
+
+    /// Puts one letter's entry back to the end of the stream that it came from, and returns its ID there; `None` if the letter is
+    /// not there (any more): it was requeued or removed before.
+    ///
+    /// After [`Unavailable`](ErrorKind::Unavailable) it may have been done: calling again does it if it was not.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list); or the source stream cannot take the entry, and nothing was done.
+    pub async fn requeue(&self, id: EntryId) -> Result<Option<EntryId>, Error> {
+        let Some(letter) = self.get(id).await? else { return Ok(None) };
+        self.requeue_letter(&letter).await
+    }
+
+    /// Puts all letters' entries back to the ends of the streams that they came from, in their order, and returns how many there
+    /// were.
+    ///
+    /// Each is requeued by itself, as by [`requeue`](Self::requeue). Letters that come while this runs are left for the next
+    /// call, so that entries which fail again go round no more than once; entries that are no dead letters are left where they
+    /// are.
+    ///
+    /// # Errors
+    /// As [`requeue`](Self::requeue). Those before the one that it says are requeued; calling again goes on from there.
+    pub async fn requeue_all(&self) -> Result<u64, Error> {
+        let Some(last) = self.newest().await? else { return Ok(0) };
+        let (mut requeued, mut first) = (0, Some(EntryId::MIN));
+        while let Some(from) = first.filter(|first| *first <= last) {
+            let letters = self.list_from(from, BATCH).await?;
+            let full = letters.len() == BATCH;
+            first = letters.last().filter(|_| full).and_then(|letter| next(letter.id));
+            for letter in letters.iter().take_while(|letter| letter.id <= last) {
+                requeued += u64::from(self.requeue_letter(letter).await?.is_some());
+            }
+        }
+        Ok(requeued)
+    }
+
+    /// Removes one letter for good. Whether it was there.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn remove(&self, id: EntryId) -> Result<bool, Error> {
+        let mut connection = self.connection.lock().await;
+        let mut open = self.open(&mut connection).await?;
+        let removed = open.remove(&self.stream, id).await.map_err(|error| self.failed(error))?;
+        *connection = Some(open);
+        Ok(removed)
+    }
+
+    async fn list_from(&self, mut first: EntryId, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+        let mut letters = Vec::new();
+        let mut connection = self.connection.lock().await;
+        let mut open = self.open(&mut connection).await?;
+        while letters.len() < limit {
+            let count = BATCH.min(limit - letters.len());
+            let entries = open.list(&self.stream, first, count).await.map_err(|error| self.failed(error))?;
+            let following = entries.last().filter(|_| entries.len() == count).and_then(|entry| next(entry.id));
+            letters.extend(entries.into_iter().filter_map(DeadLetter::of));
+            match following {
+                Some(following) => first = following,
+                None => break,
+            }
+        }
+        *connection = Some(open);
+        Ok(letters)
+    }
+
+    async fn newest(&self) -> Result<Option<EntryId>, Error> {
+        let mut connection = self.connection.lock().await;
+        let mut open = self.open(&mut connection).await?;
+        let newest = open.newest(&self.stream).await.map_err(|error| self.failed(error))?;
+        *connection = Some(open);
+        Ok(newest)
+    }
+
+    async fn requeue_letter(&self, letter: &DeadLetter) -> Result<Option<EntryId>, Error> {
+        let mut connection = self.connection.lock().await;
+        let mut open = self.open(&mut connection).await?;
+        let requeued = open.requeue(&self.stream, letter).await.map_err(|error| self.failed(error))?;
+        *connection = Some(open);
+        match requeued {
+            Requeued::Added(id) => Ok(Some(id)),
+            Requeued::Gone => Ok(None),
+            Requeued::Foreign => {
+                warn!(stream = self.stream, entry = %letter.id, "another entry was put in the place of a dead letter");
+                Ok(None)
+            }
+            Requeued::Refused { key, why } => {
+                let failure = Failure::of_reply(why.split(' ').next().unwrap_or_default(), &why);
+                let words = format!("dead letter {} is where it was: `{key}` cannot be written: {why}", letter.id);
+                Err(Error::new(kind(failure), words))
+            }
+        }
+    }
+
+    async fn open(&self, held: &mut Option<Box<dyn Letters>>) -> Result<Box<dyn Letters>, Error> {
+        match held.take() {
+            Some(open) => Ok(open),
+            None => self.store.letters().await.map_err(|error| self.failed(error)),
+        }
+    }
+
+    fn failed(&self, error: StoreError) -> Error {
+        Error::new(kind(error.failure), format!("dead letters in `{}`: {error}", self.stream)).with_source(error)
+    }
+}
+
+/// The ID that follows.
+fn next(id: EntryId) -> Option<EntryId> {
+    match id.seq.checked_add(1) {
+        Some(seq) => Some(EntryId::new(id.ms, seq)),
+        None => Some(EntryId::new(id.ms.checked_add(1)?, 0)),
+    }
+}
+
+fn kind(failure: Failure) -> ErrorKind {
+    match failure {
+        Failure::Permanent(Permanent::WrongType) => ErrorKind::WrongType,
+        Failure::Permanent(Permanent::CrossSlot | Permanent::NoSuchDatabase) => ErrorKind::InvalidConfig,
+        Failure::Permanent(Permanent::ServerTooOld) => ErrorKind::UnsupportedServer,
+        Failure::Permanent(Permanent::Denied) => ErrorKind::Denied,
+        Failure::Transient(_) => ErrorKind::Unavailable,
+    }
+}
+
+fn unusable(error: redis::RedisError) -> Error {
+    Error::new(ErrorKind::InvalidConfig, format!("the server's address cannot be used: {error}")).with_source(error)
+}
+
+/// Shows nothing of the address, which may hold a password.
+impl fmt::Debug for DeadLetters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadLetters").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}

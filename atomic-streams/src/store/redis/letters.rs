@@ -1,0 +1,102 @@
+//! Dead letters on a server.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Value};
+
+use super::{Connector, reply, request};
+use crate::entry::Entry;
+use crate::id::EntryId;
+use crate::letter::DeadLetter;
+use crate::script;
+use crate::store::{Letters, Requeued, StoreError};
+
+/// How often a transaction is tried again because somebody else wrote to its keys.
+const MAX_TRIES: usize = 1_000;
+
+pub(super) struct RedisLetters {
+    connection: MultiplexedConnection,
+    limit: Duration,
+}
+
+impl RedisLetters {
+    /// A connection that knows the script.
+    pub async fn connect(connector: &Connector) -> Result<Self, StoreError> {
+        let mut letters = Self { connection: connector.connect().await?, limit: connector.reply_timeout() };
+        letters.query(redis::cmd("SCRIPT").arg("LOAD").arg(script::REQUEUE.text)).await?;
+        Ok(letters)
+    }
+
+    async fn query(&mut self, command: &Cmd) -> Result<Value, StoreError> {
+        let value = tokio::time::timeout(self.limit, self.connection.send_packed_command(command)).await;
+        reply::checked(value.map_err(|_| reply::no_answer(self.limit))?.map_err(reply::error)?)
+    }
+
+    /// Adds what no script can add, and removes the letter, in one transaction that nobody else's writes come between.
+    async fn requeue_packed(&mut self, letters: &str, letter: &DeadLetter) -> Result<Requeued, StoreError> {
+        let source = letter.stream.as_str();
+        for _ in 0..MAX_TRIES {
+            self.query(redis::cmd("WATCH").arg(letters).arg(source)).await?;
+            // Asked again under the watch: what it says holds until the transaction, or there is none.
+            let newest = match reply::requeued(self.query(&request::requeue(letters, source, letter.id)).await?)? {
+                reply::RequeueReply::Packed { newest } => newest,
+                reply::RequeueReply::Done(requeued) => {
+                    self.query(&redis::cmd("UNWATCH")).await?;
+                    return Ok(requeued);
+                }
+            };
+            // One by one: were they sent together, those behind a refused MULTI would run by themselves.
+            self.query(&redis::cmd("MULTI")).await?;
+            self.query(&request::add(source, &letter.entry.fields)).await?;
+            self.query(&request::withdraw(letters, source, letter.id, &newest)).await?;
+            match self.query(&redis::cmd("EXEC")).await? {
+                Value::Nil => {}
+                Value::Array(replies) => return withdrawn(replies),
+                _ => return Err(StoreError::unexpected("EXEC")),
+            }
+        }
+        Err(StoreError::unexpected(&format!(
+            "others wrote to `{source}` or `{letters}` during {MAX_TRIES} transactions"
+        )))
+    }
+}
+
+/// What the commands of the transaction say.
+fn withdrawn(replies: Vec<Value>) -> Result<Requeued, StoreError> {
+    let mut last = None;
+    for reply in replies {
+        last = Some(reply::checked(reply)?);
+    }
+    match last.map(reply::requeued).transpose()? {
+        Some(reply::RequeueReply::Done(requeued)) => Ok(requeued),
+        _ => Err(StoreError::unexpected("EXEC")),
+    }
+}
+
+#[async_trait]
+impl Letters for RedisLetters {
+    async fn list(&mut self, letters: &str, first: EntryId, count: usize) -> Result<Vec<Entry>, StoreError> {
+        let command = request::range(letters, first, count);
+        reply::range(self.query(&command).await?)
+    }
+
+    async fn newest(&mut self, letters: &str) -> Result<Option<EntryId>, StoreError> {
+        let command = redis::cmd("XREVRANGE").arg(letters).arg("+").arg("-").arg("COUNT").arg(1).to_owned();
+        Ok(reply::range(self.query(&command).await?)?.first().map(|entry| entry.id))
+    }
+
+    async fn requeue(&mut self, letters: &str, letter: &DeadLetter) -> Result<Requeued, StoreError> {
+        let command = request::requeue(letters, &letter.stream, letter.id);
+        match reply::requeued(self.query(&command).await?)? {
+            reply::RequeueReply::Done(requeued) => Ok(requeued),
+            reply::RequeueReply::Packed { .. } => self.requeue_packed(letters, letter).await,
+        }
+    }
+
+    async fn remove(&mut self, letters: &str, id: EntryId) -> Result<bool, StoreError> {
+        let removed = self.query(redis::cmd("XDEL").arg(letters).arg(id.to_string())).await?;
+        Ok(removed == Value::Int(1))
+    }
+}
