@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 
-use atomic_streams::{ConsumerBuilder, ConsumerHandle, Fields, MemoryStore, Producer, redis};
+use atomic_streams::{ConsumerBuilder, ConsumerHandle, DeadLetters, Fields, MemoryStore, Producer, redis};
 use support::{ExampleServer, example_server};
 
 pub enum Setup {
@@ -32,6 +32,13 @@ impl Setup {
         match self {
             Self::Server(server) => Producer::new(server.url()),
             Self::Memory(store) => Ok(Producer::in_memory(store)),
+        }
+    }
+
+    pub fn dead_letters(&self, stream: &str) -> Result<DeadLetters, atomic_streams::Error> {
+        match self {
+            Self::Server(server) => DeadLetters::new(server.url(), stream),
+            Self::Memory(store) => DeadLetters::in_memory(store, stream),
         }
     }
 

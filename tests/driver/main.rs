@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod collections;
+mod dead_letters;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

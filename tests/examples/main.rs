@@ -77,6 +77,25 @@ async fn large_state_sells_each_order_once() {
 }
 
 #[tokio::test]
+async fn dead_letters_are_shown_and_put_back() {
+    says(
+        "dead_letters",
+        &[
+            "committed 5 entries, 3 of them as dead letters",
+            "grace, tried 1: the account is closed",
+            "busy, tried 3: the account is busy",
+            "ada, tried 1: ",
+            "put back 2 payments",
+            "committed 2 entries, 1 of them as dead letters",
+            "balance of ada: 100",
+            "balance of ada: 500",
+            "balance of grace: 200",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn inventory_is_right_after_a_crash() {
     let server = Server::start().await;
     let process = Process::example("inventory").env("REDIS_URL", server.url()).start();
