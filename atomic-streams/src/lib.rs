@@ -63,7 +63,8 @@
 //!    [`Transaction`]. When it fails, both are as before; see [`HandlerError`] for when it is tried again.
 //! 4. **A consumer** ([`Consumer::builder`]) runs it. One consumer of a group is active at a time; others stand by.
 //! 5. **The handle** ([`ConsumerHandle`]) shows what it does and shuts it down.
-//! 6. **Tests** need no server: [`TestDriver`] adds the crashes, lost replies and rollbacks.
+//! 6. **What cannot be handled** blocks, or is given up as [`OnFailure`] says; [`DeadLetters`] shows it and puts it back.
+//! 7. **Tests** need no server: [`TestDriver`] adds the crashes, lost replies and rollbacks.
 //!
 //! # Delivery
 //!

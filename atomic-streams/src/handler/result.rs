@@ -9,7 +9,8 @@ pub type HandlerResult<T = ()> = Result<T, HandlerError>;
 
 /// Why an entry could not be handled.
 ///
-/// Any error becomes one with `?`, and is then retried with growing pauses for as long as it takes.
+/// Any error becomes one with `?`, and is then retried with growing pauses for as long as it takes, or as often as
+/// [`RetryPolicy::max_attempts`](crate::RetryPolicy::max_attempts) says.
 ///
 /// ```
 /// use atomic_streams::{HandlerError, HandlerResult};
@@ -43,8 +44,8 @@ pub enum Retry {
     Backoff,
     /// After this time.
     After(Duration),
-    /// Trying again will not help. The entry blocks the subscription, is shown in the status, and is tried again at the
-    /// longest pause, as a newer build may handle it.
+    /// Trying again will not help. What then, [`OnFailure`](crate::OnFailure) says. By default the entry blocks the
+    /// subscription, is shown in the status, and is tried again at the longest pause, as a newer build may handle it.
     Never,
 }
 
