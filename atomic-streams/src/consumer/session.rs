@@ -251,11 +251,7 @@ impl<H: Handler> Worker<H> {
             Err(panic) => return Ok(Err(HandlerError::permanent(panic))),
         };
         let attempt = self.attempt(entry.id);
-        let mut transaction = Transaction::new(Message {
-            id: entry.id,
-            attempt,
-            origin: Arc::clone(&handling.origin),
-        });
+        let mut transaction = Transaction::new(Message { id: entry.id, attempt, origin: Arc::clone(&handling.origin) });
         // What has expired by the time of this entry goes with its commit; the keys' code is the user's.
         if let Err(panic) = guard("removing what has expired", || self.snapshot.begin(&mut self.handler, entry.id.ms)) {
             return Err(Halt::Damaged(panic));
@@ -288,11 +284,9 @@ impl<H: Handler> Worker<H> {
                 let put_back = guard("restoring the state", || self.snapshot.roll_back(&mut self.handler));
                 if let Err(damage) = put_back.and_then(|result| result.map_err(|damage| damage.to_string())) {
                     // What the fields hold now is nobody's state: attach again, which restores all of them.
-                    self.count_failure(entry.id);
-                    return Err(Halt::Damaged(format!(
-                        "{}; and its fields cannot be put back: {damage}",
-                        shown(&error)
-                    )));
+                    let (retry, error) = (error.retry(), shown(&error));
+                    self.count_failure(entry.id, retry, &error);
+                    return Err(Halt::Damaged(format!("{error}; and its fields cannot be put back: {damage}")));
                 }
                 Err(error)
             }
