@@ -1,25 +1,20 @@
 //! How a consumer is set up.
 
+mod check;
+mod launch;
+
 use std::fmt;
-use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Client;
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::consumer::{Coalescing, Report, Settings, Worker};
-use crate::error::{Error, ErrorKind};
-use crate::handle::ConsumerHandle;
+use crate::consumer::Coalescing;
 use crate::handler::Handler;
 use crate::id::EntryId;
-use crate::protocol::{Permissions, Start, Subscription, Timing};
-use crate::retry::{Backoff, OnFailure, RetryPolicy};
-use crate::store::Store;
+use crate::protocol::{Permissions, Start, Timing};
+use crate::retry::{OnFailure, RetryPolicy};
 use crate::store::memory::MemoryStore;
-use crate::store::redis::RedisStore;
 
 /// The entry point: [`Consumer::builder`] names a stream and a group.
 ///
@@ -348,203 +343,6 @@ impl<H> ConsumerBuilder<H> {
     pub(crate) fn into_handler(self) -> H {
         self.handler
     }
-
-    fn settings(&self) -> Result<Settings, Error> {
-        let subscription = Subscription::new(&self.stream, &self.group)
-            .map_err(|error| Error::new(ErrorKind::InvalidConfig, error.to_string()).with_source(error))?;
-        let invalid = |text: String| Err(Error::new(ErrorKind::InvalidConfig, text).of(&self.stream, &self.group));
-        if self.lease < Timing::MIN_LEASE || self.lease > Timing::MAX_LEASE {
-            return invalid(format!(
-                "a lease of {:?} cannot work: choose one between {:?} and {:?}",
-                self.lease,
-                Timing::MIN_LEASE,
-                Timing::MAX_LEASE
-            ));
-        }
-        if self.owner.as_deref().is_some_and(str::is_empty) {
-            return invalid("an empty owner name says nothing: choose another, or leave it to the library".to_owned());
-        }
-        if self.max_in_flight == 0 {
-            return invalid("max_in_flight(0) would never commit: choose 1 or more".to_owned());
-        }
-        let timing = Timing { lease: self.lease };
-        if let Some(Coalescing { max_messages, longest_wait }) = self.coalescing {
-            if max_messages == 0 {
-                return invalid("coalesce with 0 messages would never commit: choose 1 or more".to_owned());
-            }
-            if longest_wait > timing.renew_every() {
-                return invalid(format!(
-                    "coalesce cannot wait for {longest_wait:?}: every renewal commits what waits, and a lease of {:?} is \
-                     renewed every {:?}; choose a shorter wait or a longer lease",
-                    self.lease,
-                    timing.renew_every()
-                ));
-            }
-        }
-        if self.read_ahead_entries == 0 || self.read_ahead_bytes == 0 {
-            return invalid("read_ahead with 0 would never read: choose 1 entry and 1 byte or more".to_owned());
-        }
-        if let Some(problem) = self.problem_with_failures() {
-            return invalid(problem);
-        }
-        Ok(Settings {
-            stream: self.stream.as_str().into(),
-            group: self.group.as_str().into(),
-            subscription,
-            owner: self.owner.clone().unwrap_or_else(host_and_process),
-            timing,
-            start: self.start,
-            permissions: self.permissions,
-            grace_period: self.grace_period,
-            max_in_flight: self.max_in_flight,
-            coalescing: self.coalescing,
-            read_ahead_entries: self.read_ahead_entries,
-            read_ahead_bytes: self.read_ahead_bytes,
-            allow_eviction: self.allow_eviction,
-            retry: self.retry,
-            on_failure: self.on_failure.clone(),
-            max_crashes: self.max_crashes,
-        })
-    }
-}
-
-impl<H> ConsumerBuilder<H> {
-    /// What cannot work in `retry` and `on_failure`.
-    fn problem_with_failures(&self) -> Option<String> {
-        let RetryPolicy { backoff, max_attempts } = self.retry;
-        if backoff.first.is_zero() || backoff.first > backoff.longest {
-            return Some(format!(
-                "pauses that begin with {:?} cannot grow to {:?}: begin with more than nothing and no more than the longest",
-                backoff.first, backoff.longest
-            ));
-        }
-        if self.max_crashes == 0 {
-            return Some("max_crashes(0) would never try an entry: choose 1 or more".to_owned());
-        }
-        match (max_attempts, &self.on_failure) {
-            (Some(0), _) => Some("max_attempts(0) would never try an entry: choose 1 or more".to_owned()),
-            (Some(_), OnFailure::Block) => Some(
-                "max_attempts says when to give an entry up, and nothing says what then: call `on_failure` with a dead-letter \
-                 stream, `Skip` or `Stop`"
-                    .to_owned(),
-            ),
-            (_, OnFailure::DeadLetter(letters)) => match crate::name::problem(letters) {
-                Some(problem) => {
-                    let shown: String = letters.chars().take(64).collect();
-                    Some(format!("the dead-letter stream's name {shown:?} {problem}"))
-                }
-                None => (*letters == self.stream).then(|| {
-                    "the dead-letter stream cannot be the input itself, where its entries would fail again: choose another"
-                        .to_owned()
-                }),
-            },
-            _ => None,
-        }
-    }
-}
-
-impl<H: Handler + 'static> ConsumerBuilder<H> {
-    /// Starts the consumer as a task of the current Tokio runtime.
-    ///
-    /// Returns when it is active or standing by. Where the server cannot be reached at the moment it returns as well, and
-    /// the consumer goes on trying, as it does when the connection is lost later: see [`ConsumerHandle::status`].
-    ///
-    /// # Errors
-    /// What only a person can mend and is so already now: settings that cannot work, a wrong password or a missing
-    /// permission, a schema that does not fit, a lost record, a key of another type, a server that is too old or may evict
-    /// the record. See [`ErrorKind`].
-    ///
-    /// # Panics
-    /// Outside a Tokio runtime.
-    ///
-    /// # Cancel safety
-    /// Dropping the future shuts the consumer down.
-    pub async fn spawn(self) -> Result<ConsumerHandle, Error> {
-        self.launch(None).await.map(|(handle, _)| handle)
-    }
-
-    /// [`spawn`](Self::spawn), with the task itself, and pauses between tries to choose.
-    pub(crate) async fn launch(self, backoff: Option<Backoff>) -> Result<(ConsumerHandle, JoinHandle<()>), Error> {
-        let mut settings = self.settings()?;
-        if let Some(backoff) = backoff {
-            settings.retry.backoff = backoff;
-        }
-        let (stream, group) = (Arc::clone(&settings.stream), Arc::clone(&settings.group));
-        let of = move |error: Error| error.of(&stream, &group);
-        let store = self.server.open(settings.timing).map_err(of.clone())?;
-        let shutdown = self.cancellation.map_or_else(CancellationToken::new, |token| token.child_token());
-        let (ready, is_ready) = oneshot::channel();
-        let (worker, shared) = Worker::new(settings, store, self.handler, shutdown.clone(), ready).map_err(of)?;
-        let (outcome_sender, outcome) = watch::channel(None);
-        let guard = shutdown.clone().drop_guard();
-        let task = tokio::spawn(async move {
-            let result = worker.run().await;
-            // Nobody listens when the handle was dropped.
-            let _ = outcome_sender.send(Some(result));
-        });
-        let handle = ConsumerHandle::new(shutdown, shared, outcome);
-        match is_ready.await {
-            Ok(Ok(())) => {
-                guard.disarm();
-                Ok((handle, task))
-            }
-            Ok(Err(error)) => Err(error),
-            // The task has ended without a word: its outcome says why.
-            Err(_) => {
-                handle.wait().await?;
-                Ok((handle, task))
-            }
-        }
-    }
-
-    /// Runs the consumer until `stop` resolves, then shuts it down.
-    ///
-    /// ```no_run
-    /// # use atomic_streams::{Consumer, Fields, Transaction, handler_fn};
-    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// let report = Consumer::builder("sales", "audit")
-    ///     .redis_url("redis://127.0.0.1:6379")
-    ///     .handler(handler_fn(async |_sale: Fields, _tx: &mut Transaction| Ok(())))
-    ///     .run_until(tokio::signal::ctrl_c())
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// Those of [`spawn`](Self::spawn) and of [`ConsumerHandle::wait`].
-    ///
-    /// # Cancel safety
-    /// Dropping the future shuts the consumer down without waiting for it.
-    pub async fn run_until<F: Future>(self, stop: F) -> Result<Report, Error> {
-        let consumer = self.spawn().await?;
-        let _guard = consumer.shutdown_on_drop();
-        tokio::select! {
-            _ = stop => consumer.shutdown().await,
-            ended = consumer.wait() => ended,
-        }
-    }
-}
-
-impl Server {
-    fn open(self, timing: Timing) -> Result<Arc<dyn Store>, Error> {
-        let invalid = |error: redis::RedisError| {
-            Error::new(ErrorKind::InvalidConfig, format!("the server's address cannot be used: {error}"))
-                .with_source(error)
-        };
-        match self {
-            Self::Missing => Err(Error::new(
-                ErrorKind::InvalidConfig,
-                "no server was named: call `redis_url(\"redis://127.0.0.1:6379\")` or `redis_client(client)`",
-            )),
-            Self::Url(url) => {
-                let client = Client::open(url).map_err(invalid)?;
-                Ok(Arc::new(RedisStore::new(&client, timing).map_err(invalid)?))
-            }
-            Self::Client(client) => Ok(Arc::new(RedisStore::new(&client, timing).map_err(invalid)?)),
-            Self::Memory(store) => Ok(Arc::new(store)),
-        }
-    }
 }
 
 /// Shows everything but the server, whose address may hold a password.
@@ -557,9 +355,4 @@ impl<H> fmt::Debug for ConsumerBuilder<H> {
             .field("start", &self.start)
             .finish_non_exhaustive()
     }
-}
-
-fn host_and_process() -> String {
-    let host = std::env::var("HOSTNAME").ok().or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
-    format!("{}/{}", host.as_deref().map_or("host", str::trim), std::process::id())
 }
