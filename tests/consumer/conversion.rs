@@ -281,3 +281,38 @@ async fn a_migration_sees_plain_values_and_leaves_alone_what_has_not_changed() {
         assert_eq!(keys(&mut site).await, ["@set:seen"]);
     }
 }
+
+#[tokio::test]
+async fn a_migration_in_place_keeps_what_it_is_made_from_until_it_is_done() {
+    let mut site = Site::start().await;
+    let stock: StateMap<String, i64> = (0..3_000).map(|n| (format!("sku-{n}"), n)).collect();
+    start_once(&site, First { stock, seen: StateSet::default(), last: StateDeque::default() }).await;
+    let key = format!("{RECORD}@map:stock");
+    let schema: String = site.redis.hget(RECORD, "@schema").await.unwrap();
+    let before: BTreeMap<Vec<u8>, Vec<u8>> = site.redis.hgetall(&key).await.unwrap();
+    assert_eq!(before.len(), 3_000);
+
+    let proxy = Proxy::start(site.server.addr()).await;
+    let hold = proxy.hold_requests_containing(b"@map:stock");
+    let url = proxy.url();
+    let mut migration = tokio::spawn(async move {
+        let consumer = Consumer::builder(STREAM, GROUP).redis_url(url).handler(Cents::default()).spawn().await.unwrap();
+        consumer.shutdown().await.unwrap();
+    });
+    let mut points = 0;
+    loop {
+        tokio::select! {
+            () = hold.wait_until_held() => {}
+            ended = &mut migration => break ended.unwrap(),
+        }
+        // Whoever dies here leaves this.
+        points += 1;
+        let now: String = site.redis.hget(RECORD, "@schema").await.unwrap();
+        let entries: BTreeMap<Vec<u8>, Vec<u8>> = site.redis.hgetall(&key).await.unwrap();
+        assert!(now != schema || entries == before, "the old build finds {} of 3000 entries", entries.len());
+        hold.step();
+    }
+    assert!(points > 1, "nothing was held");
+    let after: BTreeMap<Vec<u8>, Vec<u8>> = site.redis.hgetall(&key).await.unwrap();
+    assert_eq!((after.len(), after == before), (3_000, false));
+}

@@ -117,8 +117,13 @@ impl Committer {
             let due = tokio::select! {
                 biased;
                 replies = first_replies(&mut sent) => {
-                    if let Some((first, _)) = sent.pop_front() {
-                        renew_now |= self.settle(&mut reconciler, first, replies)?;
+                    let Some((first, _)) = sent.pop_front() else { continue };
+                    match self.settle(&mut reconciler, first, replies) {
+                        Ok(renew) => renew_now |= renew,
+                        Err(end) => {
+                            self.hear_out(&mut reconciler, sent, &end).await;
+                            return Err(end);
+                        }
                     }
                     continue;
                 }
@@ -159,6 +164,17 @@ impl Committer {
                 return self.settle(&mut reconciler, now_sent, replies.await).map(drop);
             }
             sent.push_back((now_sent, replies));
+        }
+    }
+
+    /// Before the lease is released at a final end, nothing may be on its way; what was committed still counts.
+    async fn hear_out(&mut self, reconciler: &mut Reconciler, sent: VecDeque<(Sent, Replies)>, end: &SessionEnd) {
+        if ending::is_final(end) {
+            for (steps, replies) in sent {
+                let replies = replies.await;
+                // How the session ends is known.
+                let _ = self.settle(reconciler, steps, replies);
+            }
         }
     }
 

@@ -13,8 +13,8 @@ use super::parts::{Parts, Reading, Record, missed};
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
 use crate::persist::{
-    Changes, CollectionChanges, CollectionKind, EntryChanges, MAX_PART_BYTES, MAX_PART_ENTRIES, Plan, Restored, Source,
-    StateError, Stored, StoredEntry, plain_value,
+    Changes, CollectionChanges, CollectionKind, EntryChanges, MAX_ENTRY_CHANGES, MAX_PART_BYTES, MAX_PART_ENTRIES,
+    Plan, Restored, Source, StateError, Stored, StoredEntry, plain_value,
 };
 use crate::protocol::{Commit, Owned, Sequencer};
 use crate::store::Link;
@@ -83,7 +83,12 @@ impl<H: Handler> Worker<H> {
             let entries = entries
                 .unwrap_or_else(|panic| Err(StateError::new(panic)))
                 .map_err(|error| damaged(error.in_field(name)))?;
-            last.collections.push(write_whole(&mut opening, &mut sequencer, kind, name, entries));
+            let replaced = record.sizes.contains_key(name)
+                && stored.fields.get(name).is_some_and(|of| CollectionKind::of_type(of) == Some(kind));
+            last.collections.push(match replaced {
+                true => replace_at_once(kind, name, entries)?,
+                false => write_whole(&mut opening, &mut sequencer, kind, name, entries),
+            });
         }
         let mut deleted: Vec<String> = plan.stale.into_iter().collect();
         for (kind, name) in plan.stale_collections {
@@ -187,6 +192,26 @@ fn write_whole(
         }
     }
     change(part, before, Some(total))
+}
+
+/// The change that writes a collection in place of one under the same key, which is there until then: in the last step alone.
+fn replace_at_once(
+    kind: CollectionKind,
+    name: &'static str,
+    set: Vec<StoredEntry>,
+) -> Result<CollectionChanges, Error> {
+    let total = set.len();
+    if total > MAX_ENTRY_CHANGES {
+        return Err(Error::new(
+            ErrorKind::SchemaMismatch,
+            format!(
+                "the migration changes collection `{name}` in place, which has {total} entries, and at most {MAX_ENTRY_CHANGES} can \
+                 be replaced by one step: give the new one another name, and list the old one in `removed`"
+            ),
+        ));
+    }
+    let changes = EntryChanges { cleared: true, set, removed: Vec::new() };
+    Ok(CollectionChanges { kind, field: Cow::Borrowed(name), changes, before: None, after: Some(total as u64) })
 }
 
 pub(super) fn damaged(error: StateError) -> Error {

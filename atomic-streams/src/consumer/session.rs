@@ -19,7 +19,7 @@ use super::reader::{self, Batch, Progress};
 use super::{Settings, Status, Worker, ending};
 use crate::entry::{self, Entry};
 use crate::error::Error;
-use crate::handler::{Handler, HandlerError, HandlerResult};
+use crate::handler::{Handler, HandlerError, HandlerResult, Retry};
 use crate::persist::Changes;
 use crate::protocol::{Commit, Failure, Owned, Sequencer, SessionEnd, Transient};
 use crate::staged::Staged;
@@ -254,6 +254,7 @@ impl<H: Handler> Worker<H> {
         let mut transaction = Transaction::new(Message { id: entry.id, attempt, origin: Arc::clone(&handling.origin) });
         // What has expired by the time of this entry goes with its commit; the keys' code is the user's.
         if let Err(panic) = guard("removing what has expired", || self.snapshot.begin(&mut self.handler, entry.id.ms)) {
+            self.count_failure(entry.id, Retry::Backoff, &panic);
             return Err(Halt::Damaged(panic));
         }
         // A handler written by hand may panic before there is a future.

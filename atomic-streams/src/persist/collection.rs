@@ -21,7 +21,8 @@ use super::msgpack::StateError;
 /// Entries of one collection that one message may change.
 ///
 /// All of them are written by one script, and Redis does nothing else meanwhile. [`StateMap::clear`] and its like count
-/// as nothing, however many entries go.
+/// as nothing, however many entries go. A migration that gives a collection other entries under the same name and kind
+/// may give it as many.
 pub const MAX_ENTRY_CHANGES: usize = 100_000;
 
 /// Entries of a collection that one script reads or writes at most where it can choose: well below 10 ms of the server's time.

@@ -100,15 +100,20 @@ pub(crate) async fn add(
 /// Replies to a part of what was sent.
 type Part = Result<Vec<Result<StepReply, StoreError>>, StoreError>;
 
-/// Takes the replies part by part, up to the first error.
+/// Takes the replies part by part, up to the first error; none may come later than `limit` from now.
 async fn in_order(
     parts: Vec<(Pin<Box<impl Future<Output = Part>>>, Poll<Part>)>,
+    limit: Duration,
 ) -> Vec<Result<StepReply, StoreError>> {
+    let deadline = Instant::now() + limit;
     let mut all = Vec::new();
     for (sent, first) in parts {
         let replies = match first {
             Poll::Ready(replies) => replies,
-            Poll::Pending => sent.await,
+            Poll::Pending => {
+                let sent = tokio::time::timeout_at(deadline, sent).await;
+                sent.unwrap_or_else(|_| Err(reply::no_answer(limit)))
+            }
         };
         for reply in replies.unwrap_or_else(|error| vec![Err(error)]) {
             let failed = reply.is_err();
@@ -192,17 +197,13 @@ impl Link for RedisLink {
                 });
                 Ok(replies.collect())
             });
-            // Polled once, it lies in the connection's queue. Parts enter it in order: nothing else runs in between.
-            let first = std::future::poll_fn(|context| Poll::Ready(sent.as_mut().poll(context))).await;
+            // Polled once, it lies in the connection's queue, or waits for a place in it before all that come later: but not
+            // if this task's share of the runtime were used up just then, which is why it is not asked for.
+            let once = std::future::poll_fn(|context| Poll::Ready(sent.as_mut().poll(context)));
+            let first = tokio::task::unconstrained(once).await;
             parts.push((sent, first));
         }
-        let limit = self.reply_timeout;
-        let deadline = Instant::now() + limit;
-        Box::pin(async move {
-            tokio::time::timeout_at(deadline, in_order(parts))
-                .await
-                .unwrap_or_else(|_| vec![Err(reply::no_answer(limit))])
-        })
+        Box::pin(in_order(parts, self.reply_timeout))
     }
 
     async fn read(&mut self, after: EntryId, count: usize, block: Duration) -> Result<Vec<Entry>, StoreError> {

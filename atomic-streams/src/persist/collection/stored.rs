@@ -15,7 +15,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, StateE
     Ok(bytes)
 }
 
-/// A value, and behind it the server time in ms at which it expires, if it does.
+/// A value, and behind it the time in ms at which it expires, if it does, counted as the IDs of messages are.
 pub(super) fn encode_expiring<V: Serialize + ?Sized>(
     value: &V,
     expires_ms: Option<u64>,

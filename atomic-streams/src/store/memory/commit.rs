@@ -26,18 +26,17 @@ pub(super) fn commit(
     {
         return Ok(refusal);
     }
+    for collection in &commit.collections {
+        if let Some(refusal) = check_collection(keys, subscription, &follows, collection)? {
+            return Ok(refusal);
+        }
+    }
     for operation in &commit.operations {
         if let Operation::Publish { stream, check: true, .. } = operation
             && let Some(kind) = keys.get(stream).map(|value| value.kind()).filter(|kind| *kind != "stream")
         {
             let why = format!("WRONGTYPE the key holds a {kind}, not a stream");
             return Ok(StepReply::Refused { key: stream.clone(), why });
-        }
-    }
-
-    for collection in &commit.collections {
-        if let Some(refusal) = check_collection(keys, subscription, &follows, collection)? {
-            return Ok(refusal);
         }
     }
 
