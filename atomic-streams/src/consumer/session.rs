@@ -282,6 +282,10 @@ impl<H: Handler> Worker<H> {
         Ok(match result {
             Ok(changes) => Ok((changes, transaction.into_staged())),
             Err(error) => {
+                if handling.cancelled.is_cancelled() {
+                    // It may have failed because it was told so; the next attach restores all fields.
+                    return Err(self.halted());
+                }
                 let put_back = guard("restoring the state", || self.snapshot.roll_back(&mut self.handler));
                 if let Err(damage) = put_back.and_then(|result| result.map_err(|damage| damage.to_string())) {
                     // What the fields hold now is nobody's state: attach again, which restores all of them.

@@ -62,7 +62,8 @@ const MAX_EXPIRED: usize = 1_000;
 /// the ID of the entry that is being handled, so that a handler that runs again sees the same. An entry that has expired is
 /// invisible to the next handler, and is removed by the commit of that message, a thousand at a time. Redis removes none
 /// by itself: while no messages come, they stay where other tools see them. A map that a handler makes anew knows the time
-/// from the next message on; until then, and in a unit test without a consumer, it is the clock's.
+/// from the next message on; until then, and in a unit test without a consumer, times to live are reckoned from the clock's,
+/// and nothing expires.
 ///
 /// # Another map in the field
 /// A handler may assign another map to the field, or swap two: that map is written whole in place of what is stored. If
@@ -102,7 +103,7 @@ impl<K: Eq + Hash, V> StateMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.entries.get(key).filter(|_| !self.expiry.is_over(key, self.now_ms()))
+        self.entries.get(key).filter(|_| !self.expiry.is_over(key, self.now_ms))
     }
 
     /// Whether there is an entry at `key`.
@@ -116,7 +117,7 @@ impl<K: Eq + Hash, V> StateMap<K, V> {
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len() - self.expiry.count_over(self.now_ms())
+        self.entries.len() - self.expiry.count_over(self.now_ms)
     }
 
     /// Whether there is none.
@@ -127,7 +128,7 @@ impl<K: Eq + Hash, V> StateMap<K, V> {
 
     /// All entries, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.entries.iter().filter(|(key, _)| !self.expiry.is_over(*key, self.now_ms()))
+        self.entries.iter().filter(|(key, _)| !self.expiry.is_over(*key, self.now_ms))
     }
 
     /// All keys, in no order.
@@ -168,7 +169,7 @@ impl<K: Clone + Eq + Hash + Serialize, V: Serialize + DeserializeOwned> StateMap
     where
         K: Borrow<Q>,
     {
-        if self.expiry.is_over(key, self.now_ms()) {
+        if self.expiry.is_over(key, self.now_ms) {
             return None;
         }
         self.touch_present(key);
@@ -177,7 +178,7 @@ impl<K: Clone + Eq + Hash + Serialize, V: Serialize + DeserializeOwned> StateMap
 
     /// The value at `key`, to be changed in place; where there is none, `new` makes it.
     pub fn get_or_insert_with(&mut self, key: K, new: impl FnOnce() -> V) -> &mut V {
-        if self.expiry.is_over(&key, self.now_ms()) {
+        if self.expiry.is_over(&key, self.now_ms) {
             self.remove(&key);
         }
         self.touch(&key);
@@ -202,7 +203,7 @@ impl<K: Clone + Eq + Hash + Serialize, V: Serialize + DeserializeOwned> StateMap
         K: Borrow<Q>,
     {
         self.touch_present(key);
-        let was_over = self.expiry.is_over(key, self.now_ms());
+        let was_over = self.expiry.is_over(key, self.now_ms);
         self.expiry.forget(key);
         self.entries.remove(key).filter(|_| !was_over)
     }
@@ -231,7 +232,7 @@ impl<K: Clone + Eq + Hash + Serialize, V: Serialize + DeserializeOwned> StateMap
 
     fn insert_until(&mut self, key: K, value: V, until_ms: Option<u64>) -> Option<V> {
         self.touch(&key);
-        let was_over = self.expiry.is_over(&key, self.now_ms());
+        let was_over = self.expiry.is_over(&key, self.now_ms);
         self.expiry.set(&key, until_ms);
         self.entries.insert(key, value).filter(|_| !was_over)
     }
