@@ -72,20 +72,32 @@ async fn a_restart_after_a_commit_is_applied_and_before_its_reply_arrives_costs_
 
 #[tokio::test]
 async fn restarts_under_load_cost_nothing() {
-    // A server of its own for each: one that was killed while it wrote a command of a transaction cuts its file behind the
-    // last whole command, and replays the beginning of that transaction at the restart after the next.
-    for _ in 0..3 {
-        let mut bench = Bench::with(durable()).await;
-        let consumer = bench.spawn().await;
-        bench.add(0..400).await;
-        bench.processed(1).await;
+    let mut bench = Bench::with(durable()).await;
+    let consumer = bench.spawn().await;
+    for round in 0..3 {
+        let (first, before) = (400 * round, consumer.stats().recoveries);
+        bench.add(first..first + 400).await;
+        bench.processed(first as u64 + 1).await;
         bench.server.restart().await;
         bench.redis = bench.server.connection().await;
-        recoveries(&consumer, 1).await;
+        rewrite_append_only_file(&bench.redis).await;
+        recoveries(&consumer, before + 1).await;
         bench.check().await;
-        bench.add(400..800).await;
-        bench.settled_exactly().await;
     }
+    bench.settled_exactly().await;
+}
+
+/// Without it, Redis 7.0 and 8.2 replay the beginning of a transaction in whose midst they were killed at the restart after
+/// the next: they cut the file behind the last whole command, not before the transaction.
+async fn rewrite_append_only_file(redis: &redis::aio::MultiplexedConnection) {
+    let () = redis::cmd("BGREWRITEAOF").query_async(&mut redis.clone()).await.unwrap();
+    eventually("the append-only file is rewritten", async || {
+        let persistence: String = redis::cmd("INFO").arg("persistence").query_async(&mut redis.clone()).await.unwrap();
+        ["aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0", "aof_last_bgrewrite_status:ok"]
+            .iter()
+            .all(|line| persistence.contains(line))
+    })
+    .await;
 }
 
 #[tokio::test]
