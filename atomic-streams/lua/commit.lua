@@ -18,6 +18,7 @@
 --       {'FENCED', owner}                     another attach owns the record, or there is none
 --       {'DIVERGED', head, position, 'sequence' | 'gap' | 'gone' | 'entries'}
 --       {'REFUSED', key name, why}            this key cannot be written; nothing was done
+local KEYS, ARGV, redis = KEYS, ARGV, redis -- found faster than globals, a dozen times a call
 local record, stream = KEYS[1], KEYS[2]
 local head = redis.call('HGET', record, '@head')
 if head ~= ARGV[1] then

@@ -191,6 +191,9 @@ fn decide(
     Ok(Ok(plan))
 }
 
+/// As the script `attach` has it.
+const ABOUT: &str = "position and state of one consumer group, by atomic-streams; only its scripts write here";
+
 #[allow(clippy::too_many_arguments, reason = "everything that a record holds")]
 fn write_record(
     keys: &mut Keys,
@@ -203,6 +206,7 @@ fn write_record(
     now_ms: u64,
 ) -> Result<(), ErrorReply> {
     let mut fields = vec![
+        ("@about", ABOUT.to_owned()),
         ("@stream", subscription.stream().to_owned()),
         ("@group", subscription.group().to_owned()),
         ("@format", "1".to_owned()),
