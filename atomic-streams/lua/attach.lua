@@ -60,7 +60,7 @@ if have then
   local token
   if head then token, sequence = head:match('^(.+):(%d+)$') end
   if r[3] ~= '1' or not (token and tonumber(lease) and r[8] and position and r[10]) then return {'FORMAT', r[3] or ''} end
-  if r[4] ~= ARGV[8] then return {'SCHEMA', r[4] or ''} end
+  if r[4] ~= ARGV[8] and r[4] ~= '' then return {'SCHEMA', r[4] or ''} end
   local instance, attempt = token:match('^([^.]+)%.(%d+)%.')
   if instance == ARGV[1] then
     if tonumber(ARGV[2]) <= tonumber(attempt) then return {'STALE', attempt} end
@@ -111,6 +111,7 @@ head = string.format('%s.%s.%d.%s%06d:%s', ARGV[1], ARGV[2], epoch, time[1], tim
 redis.call('HSET', record, '@about', about, '@stream', ARGV[5], '@group', group, '@format', '1', '@head', head, '@epoch', epoch, '@owner', ARGV[3],
   '@lease', string.format('%.0f', now + tonumber(ARGV[4])), '@position', position, '@base', base)
 if not have then redis.call('HSET', record, '@processed', '0', '@schema', ARGV[9], '@created', string.format('%.0f', now)) end
+if r[4] == '' then redis.call('HSET', record, '@schema', ARGV[9]) end
 redis.call('PERSIST', record)
 if not cursor then redis.call('XGROUP', 'CREATE', stream, group, position, 'MKSTREAM') end
 if not ours then redis.call('XGROUP', 'CREATECONSUMER', stream, group, mark) end

@@ -48,6 +48,12 @@ pub enum ErrorKind {
     EntryFailed,
     /// The message cannot be published: it is no set of named fields, or too large.
     InvalidMessage,
+    /// There is no such subscription or copy on this server: look at the names, and at the database.
+    NotFound,
+    /// A living owner, or a copy of that name, is in the way: the text says which.
+    InUse,
+    /// There is more than can be read at once.
+    TooLarge,
     /// The consumer's own task failed; please report it.
     Internal,
 }

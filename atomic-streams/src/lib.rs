@@ -75,6 +75,7 @@
 //!
 //! Redis 7.0 or later, or Valkey, is needed; it runs nothing beside it.
 
+pub mod admin;
 mod builder;
 mod consumer;
 pub mod dead_letters;

@@ -25,6 +25,14 @@ pub(crate) static SCAN: LazyLock<Script> = LazyLock::new(|| Script::new(include_
 pub(crate) static REQUEUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/requeue.lua")));
 pub(crate) static WITHDRAW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/withdraw.lua")));
 
+/// These are for administration.
+pub(crate) static INSPECT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/inspect.lua")));
+pub(crate) static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/read.lua")));
+pub(crate) static SEEK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/seek.lua")));
+pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/delete.lua")));
+pub(crate) static KEEP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/keep.lua")));
+pub(crate) static PUT_BACK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/put_back.lua")));
+
 /// Every script that a session needs.
 pub(crate) fn all() -> [&'static Script; 5] {
     [&ATTACH, &COMMIT, &RENEW, &RELEASE, &SCAN]

@@ -1,5 +1,6 @@
 //! Where records and streams live: the narrow seam between the consumer and Redis.
 
+pub(crate) mod administration;
 pub mod memory;
 pub mod redis;
 

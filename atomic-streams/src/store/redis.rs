@@ -1,5 +1,6 @@
 //! The store on a real server.
 
+mod administration;
 mod connection;
 mod examine;
 mod letters;
@@ -17,6 +18,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, Pipeline, RedisError, RedisResult, Value};
 use tokio::time::Instant;
 
+pub(crate) use self::administration::{Administration, Answer, Asker};
 pub(crate) use self::connection::Connector;
 use self::letters::RedisLetters;
 use super::{Findings, Letters, Link, Loaded, Replies, Scanned, Store, StoreError, Watch};

@@ -107,7 +107,9 @@ fn examine(
     if text("@format") != "1" || !is_whole {
         return Ok(Err(AttachReply::Format { format: text("@format") }));
     }
-    if named(record, "@schema").as_ref() != Some(&request.accepted_schema) {
+    // None is left where the state was dropped.
+    let schema = named(record, "@schema");
+    if schema.as_ref() != Some(&request.accepted_schema) && schema.as_deref() != Some("") {
         return Ok(Err(AttachReply::Schema { stored: text("@schema") }));
     }
     let (instance, attempt) = author(head.token.as_str()).unwrap_or_default();

@@ -6,6 +6,7 @@ use redis::{ErrorKind, RedisError, Value};
 
 use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
+use crate::persist::StoredEntry;
 use crate::protocol::{
     AttachReply, Behind, Divergence, Failure, Head, Owned, Permanent, Renewed, StepReply, Transient, Trying,
 };
@@ -229,17 +230,17 @@ pub(super) fn added(value: Value) -> Result<EntryId, StoreError> {
 }
 
 /// The parts of a script's reply, taken one after the other.
-struct Parts(std::vec::IntoIter<Value>);
+pub(super) struct Parts(std::vec::IntoIter<Value>);
 
 impl Parts {
-    fn of(value: Value) -> Result<Self, StoreError> {
+    pub fn of(value: Value) -> Result<Self, StoreError> {
         match value {
             Value::Array(parts) => Ok(Self(parts.into_iter())),
             other => Err(StoreError::unexpected(&format!("{other:?}"))),
         }
     }
 
-    fn text(&mut self) -> Result<String, StoreError> {
+    pub fn text(&mut self) -> Result<String, StoreError> {
         match self.0.next() {
             Some(Value::BulkString(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
             Some(Value::SimpleString(text)) => Ok(text),
@@ -248,37 +249,64 @@ impl Parts {
         }
     }
 
-    fn skip(&mut self) -> Result<(), StoreError> {
+    pub fn skip(&mut self) -> Result<(), StoreError> {
         self.text().map(drop)
     }
 
-    fn optional_text(&mut self) -> Result<Option<String>, StoreError> {
+    pub fn optional_text(&mut self) -> Result<Option<String>, StoreError> {
         Ok(Some(self.text()?).filter(|text| !text.is_empty()))
     }
 
-    fn number<T: std::str::FromStr>(&mut self) -> Result<T, StoreError> {
+    pub fn number<T: std::str::FromStr>(&mut self) -> Result<T, StoreError> {
         let text = self.text()?;
         text.parse().map_err(|_| StoreError::unexpected(&text))
     }
 
-    fn optional_number(&mut self) -> Result<Option<i64>, StoreError> {
+    pub fn optional_number(&mut self) -> Result<Option<i64>, StoreError> {
         match self.optional_text()? {
             Some(text) => text.parse().map(Some).map_err(|_| StoreError::unexpected(&text)),
             None => Ok(None),
         }
     }
 
-    fn id(&mut self) -> Result<EntryId, StoreError> {
+    pub fn id(&mut self) -> Result<EntryId, StoreError> {
         let text = self.text()?;
         text.parse().map_err(|_| StoreError::unexpected(&text))
     }
 
-    fn head(&mut self) -> Result<Head, StoreError> {
+    pub fn head(&mut self) -> Result<Head, StoreError> {
         let text = self.text()?;
         Head::parse(&text).ok_or_else(|| StoreError::unexpected(&text))
     }
 
-    fn behind(&mut self) -> Result<Behind, StoreError> {
+    pub fn behind(&mut self) -> Result<Behind, StoreError> {
         Ok(Behind { last_id: self.id()?, position: self.id()?, length: self.number()? })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.len() == 0
+    }
+
+    /// A part that has parts itself.
+    pub fn parts(&mut self) -> Result<Self, StoreError> {
+        match self.0.next() {
+            Some(Value::Array(parts)) => Ok(Self(parts.into_iter())),
+            Some(Value::Map(pairs)) => {
+                Ok(Self(pairs.into_iter().flat_map(<[Value; 2]>::from).collect::<Vec<_>>().into_iter()))
+            }
+            other => Err(StoreError::unexpected(&format!("{other:?}"))),
+        }
+    }
+
+    /// The parts two by two, as bytes.
+    pub fn pairs(&mut self) -> Result<Vec<StoredEntry>, StoreError> {
+        let mut pairs = Vec::with_capacity(self.0.len() / 2);
+        while let Some(first) = self.0.next() {
+            match (first, self.0.next()) {
+                (Value::BulkString(first), Some(Value::BulkString(second))) => pairs.push((first, second)),
+                other => return Err(StoreError::unexpected(&format!("{other:?}"))),
+            }
+        }
+        Ok(pairs)
     }
 }

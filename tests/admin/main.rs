@@ -1,0 +1,15 @@
+//! Looking after subscriptions from outside, on a real server, also while their consumers run.
+//!
+//! | file | what |
+//! |---|---|
+//! | `shop` | a consumer with a plain field and a map, and what its outputs must be |
+//! | `looking` | finding and inspecting subscriptions, reading their state |
+//! | `moving` | seek and reset, at rest and under a running consumer |
+//! | `removing` | delete |
+//! | `copying` | copies: kept, listed, put back, dropped |
+
+mod copying;
+mod looking;
+mod moving;
+mod removing;
+mod shop;
