@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 /// A server binary whose clock is off by what a file says when it starts.
 #[derive(Debug)]
@@ -36,8 +37,8 @@ impl Clock {
             fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))
         };
         write().map_err(|e| format!("cannot write {}: {e}", wrapper.display()))?;
-        let version = Command::new(&wrapper).arg("--version").output();
-        if !version.is_ok_and(|output| output.status.success()) {
+        // A server with another allocator than the C library's may hang in its first call.
+        if !succeeds_soon(Command::new(&wrapper).arg("--version")) {
             return Err("the server does not start under faketime".into());
         }
         Ok(Self { wrapper, offset, seconds: AtomicI64::new(0) })
@@ -53,4 +54,19 @@ impl Clock {
         fs::write(&self.offset, format!("{now:+}s"))?;
         Ok(now)
     }
+}
+
+fn succeeds_soon(command: &mut Command) -> bool {
+    let Ok(mut child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else { return false };
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(5) {
+        match child.try_wait() {
+            Ok(Some(status)) => return status.success(),
+            Ok(None) => std::thread::sleep(Duration::from_millis(10)),
+            Err(_) => break,
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    false
 }

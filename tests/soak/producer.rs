@@ -15,10 +15,13 @@ use crate::connect::connect;
 use crate::subscriptions::Subscription;
 
 /// So many are added in one pipeline.
-const BATCH: u64 = 100;
+const BATCH: u64 = 250;
 
 /// Producers wait while more are left to be handled: memory is bounded however long a fault lasts.
-const BACKLOG: u64 = 15_000;
+const BACKLOG: u64 = 30_000;
+
+/// How often they ask how much that is.
+const ASKS_EVERY: Duration = Duration::from_millis(100);
 
 /// How much of the time that passed in vain is made up for.
 const MAKES_UP_FOR: Duration = Duration::from_secs(20);
@@ -55,6 +58,7 @@ impl Producer {
                 continue;
             };
             connections += 1;
+            let mut asked = Instant::now() - ASKS_EVERY;
             // A name for each connection: what an old one has left on its way may arrive behind what a new one sends.
             let by = format!("{}-{connections:08}", self.stream);
             loop {
@@ -70,13 +74,15 @@ impl Producer {
                     begin = Instant::now() - MAKES_UP_FOR;
                     sent = 0;
                 }
-                match self.backlog(&mut redis).await {
-                    Ok(backlog) if backlog > BACKLOG => {
-                        sleep(Duration::from_millis(20)).await;
-                        continue;
+                if asked.elapsed() > ASKS_EVERY {
+                    match self.backlog(&mut redis).await {
+                        Ok(backlog) if backlog > BACKLOG => {
+                            sleep(Duration::from_millis(20)).await;
+                            continue;
+                        }
+                        Ok(_) => asked = Instant::now(),
+                        Err(_) => break,
                     }
-                    Ok(_) => {}
-                    Err(_) => break,
                 }
                 let batch = BATCH.min(due - sent);
                 let outcome = self.add(&mut redis, &by, number, batch).await;

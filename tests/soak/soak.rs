@@ -144,7 +144,7 @@ async fn check(world: Arc<World>, end: CancellationToken) -> Result<(), Failure>
                     Err(Trouble::Unavailable(_)) => break,
                 }
                 rounds += 1;
-                if rounds % 4 == 0 && checker.trim(&mut redis).await.is_err() {
+                if rounds.is_multiple_of(4) && checker.trim(&mut redis).await.is_err() {
                     break;
                 }
                 drop(checker);

@@ -107,7 +107,7 @@ fn fail_now_and_then(chain: &Chain, tx: &Transaction) -> HandlerResult {
         return Ok(());
     }
     assert_ne!(dice % 20_011, 0, "a panic now and then");
-    if dice % 8_009 == 0 {
+    if dice.is_multiple_of(8_009) {
         return Err(HandlerError::retry_after("an error now and then", Duration::from_millis(2)));
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! What the checker knows of one subscription.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant as Time;
 
 use atomic_streams::EntryId;
@@ -187,7 +187,7 @@ impl Watch {
         }
         if self.subscription.keeps_collections && (*by_key != instant.by_key || *recent != instant.recent) {
             let differs = |key: &&u64| by_key.get(key) != instant.by_key.get(key);
-            let keys: Vec<&u64> = by_key.keys().chain(instant.by_key.keys()).filter(differs).take(10).collect();
+            let keys: BTreeSet<&u64> = by_key.keys().chain(instant.by_key.keys()).filter(differs).take(10).collect();
             let (expected, found) = (recent, &instant.recent);
             let what = format!("the map differs at {keys:?}; the deque should be {expected:?} and is {found:?}");
             return Err(self.wrong(&what));

@@ -85,7 +85,7 @@ async fn by_command(world: &World, planned: &Planned) -> Result<(), Failure> {
             }
         }
         _ => {
-            let what = if planned.dice % 2 == 0 { "ALL" } else { "WRITE" };
+            let what = if planned.dice.is_multiple_of(2) { "ALL" } else { "WRITE" };
             run(&mut redis, &format!("CLIENT PAUSE {} {what}", lasts.as_millis())).await?;
             sleep(lasts).await;
         }
