@@ -8,7 +8,7 @@ use super::messages::{AttachReply, AttachRequest, Behind, Owned, Permissions, St
 use super::timing::Timing;
 
 /// The attaches of one consumer object, from its first to its last.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attaching {
     instance: String,
     attempt: u64,

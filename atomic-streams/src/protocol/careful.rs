@@ -10,7 +10,7 @@ use crate::id::EntryId;
 use super::messages::{Owned, Trying};
 
 /// Whether entries are handled one at a time, and which one is under suspicion.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Careful {
     /// How many entries are still handled one at a time.
     left: usize,

@@ -10,7 +10,7 @@ use crate::staged::Trim;
 use super::head::Head;
 
 /// Where a new subscription begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Start {
     /// Before the first entry that the stream still has.
     #[default]
@@ -22,7 +22,7 @@ pub enum Start {
 }
 
 /// What the user allows an attach to do beyond the ordinary.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Permissions {
     /// Take over a group that another program made, at its cursor.
     pub adopt_group: bool,
@@ -35,7 +35,7 @@ pub struct Permissions {
 }
 
 /// The arguments of one attach.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AttachRequest {
     pub instance: String,
     pub attempt: u64,
@@ -75,7 +75,7 @@ pub struct Owned {
 }
 
 /// An entry that may have killed its process, as `@trying` says it: `ID tries`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Trying {
     pub entry: EntryId,
     /// How many tries did not come back, this one included.

@@ -8,7 +8,7 @@ use super::messages::{Behind, Commit, Divergence, Owned, Step, StepReply};
 /// The settling end of a session: knows what the server has confirmed, and what it must show next.
 ///
 /// Steps go to the server in order over one connection, and replies come back in that order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reconciler {
     committed: u64,
     position: EntryId,

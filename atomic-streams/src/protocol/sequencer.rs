@@ -1,6 +1,6 @@
 //! Turns what handlers did into a chain of commits.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::id::EntryId;
 use crate::persist::Changes;
@@ -12,7 +12,7 @@ use super::messages::{Commit, Operation, Owned, Proof};
 const MAX_CHECKED: usize = 4_096;
 
 /// The staging end of a session: knows what the last commit was, and makes the one that follows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sequencer {
     sequence: u64,
     position: EntryId,
@@ -20,7 +20,7 @@ pub struct Sequencer {
     /// The read in hand has not been proved yet.
     proof: Option<Proof>,
     /// Outputs that a commit of this session has checked, or the latest of them.
-    checked: HashSet<String>,
+    checked: BTreeSet<String>,
 }
 
 impl Sequencer {
@@ -30,7 +30,7 @@ impl Sequencer {
             position: owned.position,
             processed: owned.processed,
             proof: None,
-            checked: HashSet::new(),
+            checked: BTreeSet::new(),
         }
     }
 

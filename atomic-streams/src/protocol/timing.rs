@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The spans that follow from one lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timing {
     pub lease: Duration,
 }
