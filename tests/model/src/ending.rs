@@ -70,12 +70,17 @@ impl World {
     fn go_on(&mut self, model: &Exclusive, owner: usize) -> Result<bool, Fault> {
         let mut is_quiet = self.arrive(model, owner);
         let stream = self.server().stream.clone();
-        let Some(session) = &mut self.workers[owner].session else { return Ok(is_quiet) };
+        let Some(session) = &self.workers[owner].session else { return Ok(is_quiet) };
         if session.in_flight > 0 {
             // The time-out: a reply that has not come will not come.
             self.workers[owner].session = None;
             return Ok(false);
         }
+        // An entry that has come a moment ago makes no reader stale; two renewals before it is read would.
+        if self.used.renewals == 0 {
+            self.renew(model, owner)?;
+        }
+        let Some(session) = &mut self.workers[owner].session else { return Ok(false) };
         // A reader that sits on the old primary does not know it.
         let stream = if session.reads_old { self.old.clone().unwrap_or_default() } else { stream };
         while session.at_hand.len() < Adversary::READ_AHEAD && session.read(1, &stream) {
