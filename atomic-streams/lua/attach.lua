@@ -44,9 +44,9 @@ for _, command in ipairs({
     return {'DENIED', name, command[1]:sub(1, 1) == 'X' and stream or record}
   end
 end
-for key, want in pairs({[record] = 'hash', [stream] = 'stream'}) do
-  local is = redis.call('TYPE', key).ok
-  if is ~= want and is ~= 'none' then return {'WRONGTYPE', key, is} end
+for _, held in ipairs({{record, 'hash'}, {stream, 'stream'}}) do
+  local is = redis.call('TYPE', held[1]).ok
+  if is ~= held[2] and is ~= 'none' then return {'WRONGTYPE', held[1], is} end
 end
 
 local time = redis.call('TIME')

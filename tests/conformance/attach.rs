@@ -200,5 +200,14 @@ async fn keys_of_other_types_are_named(bench: Bench) {
         assert_eq!(ask(&bench, &request("a", 1)).await, wrong);
         bench.delete_key(key).await;
     }
+    // Of two, the record.
+    for key in [STREAM, subscription().record()] {
+        bench.put_wrong_type(key).await;
+    }
+    let reply = ask(&bench, &request("a", 1)).await;
+    assert!(matches!(reply, AttachReply::WrongType { key, .. } if key == subscription().record()));
+    for key in [STREAM, subscription().record()] {
+        bench.delete_key(key).await;
+    }
     own(&bench, &request("a", 1)).await;
 }
