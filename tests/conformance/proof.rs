@@ -1,7 +1,7 @@
 //! Proofs: a read counts only in the history in which it happened.
 
-use atomic_streams::Fields;
-use atomic_streams::internals::{Commit, Divergence, Entry, Proof, Step, StepReply, digest};
+use atomic_streams::internals::{Commit, Divergence, Entry, Failure, Proof, Step, StepReply, Transient, digest};
+use atomic_streams::{EntryId, Fields};
 
 use crate::bench::Bench;
 use crate::kit::{STREAM, Session, fields, id, is_diverged, proof, publish};
@@ -16,6 +16,7 @@ conformance! {
     a_read_of_which_nothing_is_left_proves_nothing,
     another_entry_under_the_same_id_proves_nothing,
     a_deleted_stream_proves_nothing,
+    nothing_is_read_behind_the_last_id_that_there_can_be,
     fields_cut_elsewhere_are_another_entry,
 }
 
@@ -111,6 +112,17 @@ async fn a_deleted_stream_proves_nothing(bench: Bench) {
     let (mut session, read) = reading(&bench, 2).await;
     bench.delete_key(STREAM).await;
     refused(&bench, &mut session, proof(&read), Divergence::Gone).await;
+}
+
+async fn nothing_is_read_behind_the_last_id_that_there_can_be(bench: Bench) {
+    let (mut session, read) = reading(&bench, 1).await;
+    let last = EntryId::new(u64::MAX, u64::MAX);
+    session.done(session.commit(1, last)).await;
+    let before = bench.picture(&[STREAM]).await;
+    let step = Step::Commit(Commit { proof: proof(&read), ..session.commit(2, last) });
+    let error = session.link.send(session.owned.head.token.as_str(), &[step]).await.remove(0).unwrap_err();
+    assert_eq!(error.failure, Failure::Transient(Transient::Other), "{error}");
+    assert_eq!(bench.picture(&[STREAM]).await, before);
 }
 
 /// Digests of fields that would be one text if they were only joined.

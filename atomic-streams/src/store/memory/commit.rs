@@ -102,6 +102,10 @@ fn check_proof(
 ) -> Result<Option<StepReply>, ErrorReply> {
     let Some(record) = keys.hash(subscription.record())? else { return Ok(None) };
     let position = id(record, "@position")?;
+    if position == EntryId::new(u64::MAX, u64::MAX) {
+        // Nothing can follow it, and so Redis refuses the range.
+        return Err(ErrorReply::new("ERR invalid start ID for the interval"));
+    }
     let stream = keys.stream(subscription.stream())?;
     let diverged =
         |why| Ok(Some(StepReply::Diverged { found: follows.to_string(), position: position.to_string(), why }));
