@@ -1,25 +1,55 @@
 //! The Lua scripts, and the names under which a server keeps them.
 
-use std::sync::LazyLock;
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 
 /// One script: its text, and the SHA-1 by which `EVALSHA` calls it.
 #[derive(Debug)]
 pub(crate) struct Script {
-    pub text: &'static str,
+    pub text: Cow<'static, str>,
     pub sha: String,
 }
 
 impl Script {
-    fn new(text: &'static str) -> Self {
-        Self { text, sha: sha1_smol::Sha1::from(text).digest().to_string() }
+    fn new(text: impl Into<Cow<'static, str>>) -> Self {
+        let text = text.into();
+        Self { sha: sha1_smol::Sha1::from(&*text).digest().to_string(), text }
     }
 }
 
-pub(crate) static ATTACH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/attach.lua")));
-pub(crate) static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/commit.lua")));
-pub(crate) static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/renew.lua")));
-pub(crate) static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/release.lua")));
-pub(crate) static SCAN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/scan.lua")));
+/// Every script that a session needs.
+#[derive(Debug)]
+pub(crate) struct Scripts {
+    pub attach: Script,
+    pub commit: Script,
+    pub renew: Script,
+    pub release: Script,
+    pub scan: Script,
+}
+
+impl Scripts {
+    /// The scripts as they are.
+    pub fn own() -> Arc<Self> {
+        static OWN: LazyLock<Arc<Scripts>> = LazyLock::new(|| Arc::new(Scripts::changed(Cow::Borrowed)));
+        Arc::clone(&OWN)
+    }
+
+    /// The scripts after a change to their texts.
+    pub fn changed(change: impl Fn(&'static str) -> Cow<'static, str>) -> Self {
+        let script = |text| Script::new(change(text));
+        Self {
+            attach: script(include_str!("../lua/attach.lua")),
+            commit: script(include_str!("../lua/commit.lua")),
+            renew: script(include_str!("../lua/renew.lua")),
+            release: script(include_str!("../lua/release.lua")),
+            scan: script(include_str!("../lua/scan.lua")),
+        }
+    }
+
+    pub fn all(&self) -> [&Script; 5] {
+        [&self.attach, &self.commit, &self.renew, &self.release, &self.scan]
+    }
+}
 
 /// These two are for dead letters that are put back.
 pub(crate) static REQUEUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/requeue.lua")));
@@ -32,8 +62,3 @@ pub(crate) static SEEK: LazyLock<Script> = LazyLock::new(|| Script::new(include_
 pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/delete.lua")));
 pub(crate) static KEEP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/keep.lua")));
 pub(crate) static PUT_BACK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/put_back.lua")));
-
-/// Every script that a session needs.
-pub(crate) fn all() -> [&'static Script; 5] {
-    [&ATTACH, &COMMIT, &RENEW, &RELEASE, &SCAN]
-}

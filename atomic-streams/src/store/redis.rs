@@ -26,7 +26,7 @@ use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
 use crate::persist::CollectionKind;
 use crate::protocol::{AttachReply, AttachRequest, Step, StepReply, Subscription, Timing, Token};
-use crate::script;
+use crate::script::Scripts;
 
 /// State fields that one reply carries at most.
 const LOAD_CHUNK: usize = 512;
@@ -37,18 +37,27 @@ const SEND_PART: usize = 32;
 /// A Redis or Valkey server.
 pub struct RedisStore {
     connector: Arc<Connector>,
+    scripts: Arc<Scripts>,
 }
 
 impl RedisStore {
     /// The server that `client` knows how to reach. Nothing is sent yet.
     pub fn new(client: &Client, timing: Timing) -> Result<Self, RedisError> {
-        Ok(Self { connector: Arc::new(Connector::new(client, timing)?) })
+        Ok(Self { connector: Arc::new(Connector::new(client, timing)?), scripts: Scripts::own() })
+    }
+
+    /// The same with scripts whose texts were changed: tests take checks out of them, to see that each is needed.
+    #[cfg(feature = "internals")]
+    pub fn with_scripts(mut self, change: impl Fn(&'static str) -> std::borrow::Cow<'static, str>) -> Self {
+        self.scripts = Arc::new(Scripts::changed(change));
+        self
     }
 
     async fn open(&self, subscription: &Subscription) -> Result<RedisLink, StoreError> {
         let connection = self.connector.connect().await?;
         let reply_timeout = self.connector.reply_timeout();
-        Ok(RedisLink { connection, subscription: subscription.clone(), reply_timeout })
+        let scripts = Arc::clone(&self.scripts);
+        Ok(RedisLink { connection, scripts, subscription: subscription.clone(), reply_timeout })
     }
 }
 
@@ -57,8 +66,8 @@ impl Store for RedisStore {
     async fn connect(&self, subscription: &Subscription) -> Result<Box<dyn Link>, StoreError> {
         let mut link = self.open(subscription).await?;
         // One by one: in a pipeline, an error would lose its code.
-        for script in script::all() {
-            link.query(redis::cmd("SCRIPT").arg("LOAD").arg(script.text), link.reply_timeout).await?;
+        for script in self.scripts.all() {
+            link.query(redis::cmd("SCRIPT").arg("LOAD").arg(&*script.text), link.reply_timeout).await?;
         }
         Ok(Box::new(link))
     }
@@ -130,6 +139,7 @@ async fn in_order(
 
 struct RedisLink {
     connection: MultiplexedConnection,
+    scripts: Arc<Scripts>,
     subscription: Subscription,
     reply_timeout: Duration,
 }
@@ -144,7 +154,7 @@ impl RedisLink {
 #[async_trait]
 impl Link for RedisLink {
     async fn attach(&mut self, request: &AttachRequest) -> Result<AttachReply, StoreError> {
-        let command = request::attach(&self.subscription, request);
+        let command = request::attach(&self.scripts, &self.subscription, request);
         reply::attach(self.query(&command, self.reply_timeout).await?)
     }
 
@@ -176,7 +186,7 @@ impl Link for RedisLink {
         count: usize,
     ) -> Result<Scanned, StoreError> {
         let collection = self.subscription.collection(kind, field);
-        let command = request::scan(&self.subscription, &collection, cursor, count);
+        let command = request::scan(&self.scripts, &self.subscription, &collection, cursor, count);
         reply::scan(self.query(&command, self.reply_timeout).await?)
     }
 
@@ -187,7 +197,7 @@ impl Link for RedisLink {
             let mut pipeline = Pipeline::with_capacity(part.len());
             pipeline.ignore_errors();
             for step in part {
-                pipeline.add_command(request::step(&self.subscription, token, step));
+                pipeline.add_command(request::step(&self.scripts, &self.subscription, token, step));
             }
             let releases: Vec<bool> = part.iter().map(|step| matches!(step, Step::Release)).collect();
             let mut connection = self.connection.clone();

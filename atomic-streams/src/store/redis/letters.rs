@@ -25,7 +25,7 @@ impl RedisLetters {
     /// A connection that knows the script.
     pub async fn connect(connector: &Connector) -> Result<Self, StoreError> {
         let mut letters = Self { connection: connector.connect().await?, limit: connector.reply_timeout() };
-        letters.query(redis::cmd("SCRIPT").arg("LOAD").arg(script::REQUEUE.text)).await?;
+        letters.query(redis::cmd("SCRIPT").arg("LOAD").arg(&*script::REQUEUE.text)).await?;
         Ok(letters)
     }
 

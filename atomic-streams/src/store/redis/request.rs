@@ -9,14 +9,14 @@ use crate::entry::Fields;
 use crate::id::EntryId;
 use crate::persist::CollectionChanges;
 use crate::protocol::{AttachRequest, Commit, Head, Operation, Start, Step, Subscription};
-use crate::script::{self, Script};
+use crate::script::{self, Script, Scripts};
 use crate::staged::{Bound, Trim};
 
 /// What a commit is sent with besides names and what it commits: the script's name, and numbers.
 const ENVELOPE_BYTES: usize = 160;
 
-pub(super) fn attach(subscription: &Subscription, request: &AttachRequest) -> Cmd {
-    let mut command = evalsha(&script::ATTACH, 13, 512);
+pub(super) fn attach(scripts: &Scripts, subscription: &Subscription, request: &AttachRequest) -> Cmd {
+    let mut command = evalsha(&scripts.attach, 13, 512);
     command.arg(2).arg(subscription.record()).arg(subscription.stream());
     command.arg(&request.instance).arg(request.attempt).arg(&request.owner).arg(request.lease_ms);
     command.arg(subscription.stream()).arg(subscription.group());
@@ -39,8 +39,14 @@ pub(super) fn load(subscription: &Subscription, names: &[String]) -> Cmd {
     command
 }
 
-pub(super) fn scan(subscription: &Subscription, collection: &str, cursor: Option<&str>, count: usize) -> Cmd {
-    let mut command = evalsha(&script::SCAN, 5, 256);
+pub(super) fn scan(
+    scripts: &Scripts,
+    subscription: &Subscription,
+    collection: &str,
+    cursor: Option<&str>,
+    count: usize,
+) -> Cmd {
+    let mut command = evalsha(&scripts.scan, 5, 256);
     command.arg(2).arg(subscription.record()).arg(collection).arg(cursor.unwrap_or("0")).arg(count);
     command
 }
@@ -83,7 +89,7 @@ pub(super) fn requeue(letters: &str, source: &str, id: EntryId) -> Cmd {
 /// By its text: in a transaction, nothing may be missing when its turn comes.
 pub(super) fn withdraw(letters: &str, source: &str, id: EntryId, newest: &str) -> Cmd {
     let mut command = redis::cmd("EVAL");
-    command.arg(script::WITHDRAW.text).arg(2).arg(letters).arg(source).arg(id.to_string()).arg(newest);
+    command.arg(&*script::WITHDRAW.text).arg(2).arg(letters).arg(source).arg(id.to_string()).arg(newest);
     command
 }
 
@@ -96,24 +102,24 @@ pub(super) fn add(stream: &str, fields: &Fields) -> Cmd {
     command
 }
 
-pub(super) fn step(subscription: &Subscription, token: &str, step: &Step) -> Cmd {
+pub(super) fn step(scripts: &Scripts, subscription: &Subscription, token: &str, step: &Step) -> Cmd {
     match step {
-        Step::Commit(commit) => self::commit(subscription, token, commit),
+        Step::Commit(commit) => self::commit(scripts, subscription, token, commit),
         Step::Renew { lease_ms } => {
-            let mut command = evalsha(&script::RENEW, 6, 256);
+            let mut command = evalsha(&scripts.renew, 6, 256);
             command.arg(2).arg(subscription.record()).arg(subscription.stream());
             command.arg(token).arg(*lease_ms).arg(subscription.group());
             command
         }
         Step::Release => {
-            let mut command = evalsha(&script::RELEASE, 3, 256);
+            let mut command = evalsha(&scripts.release, 3, 256);
             command.arg(1).arg(subscription.record()).arg(token);
             command
         }
     }
 }
 
-fn commit(subscription: &Subscription, token: &str, commit: &Commit) -> Cmd {
+fn commit(scripts: &Scripts, subscription: &Subscription, token: &str, commit: &Commit) -> Cmd {
     let outputs = Outputs::of(&commit.operations);
     let arguments = commit.operations.iter().map(|operation| match operation {
         Operation::Publish { fields, .. } => 5 + 2 * fields.len(),
@@ -125,7 +131,7 @@ fn commit(subscription: &Subscription, token: &str, commit: &Commit) -> Cmd {
     let names =
         2 * token.len() + subscription.record().len() + subscription.stream().len() + subscription.group().len();
     let bytes = commit.size_bytes.saturating_sub(Commit::ENVELOPE_BYTES) + names + ENVELOPE_BYTES;
-    let mut command = evalsha(&script::COMMIT, arguments, bytes);
+    let mut command = evalsha(&scripts.commit, arguments, bytes);
     command.arg(2 + outputs.names.len() + commit.collections.len());
     command.arg(subscription.record()).arg(subscription.stream()).arg(&outputs.names);
     for collection in &commit.collections {
