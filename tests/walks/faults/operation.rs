@@ -105,6 +105,9 @@ pub fn draw(rng: &mut Rng) -> Vec<Operation> {
             _ => operations.push(any(rng)),
         }
     }
+    if rng.percent(15) {
+        rolled_back_while_idle(rng, &mut operations);
+    }
     operations
 }
 
@@ -143,7 +146,9 @@ fn rolled_back_under(rng: &mut Rng, operations: &mut Vec<Operation>) {
     if rng.percent(75) {
         // With nothing left to read.
         operations.extend([Attach { worker }, Read { worker, count: 99 }, Handle { worker, entries: 99 }]);
-        operations.push(Deliver { worker, steps: 99, folded: false });
+        if rng.percent(70) {
+            operations.push(Deliver { worker, steps: 99, folded: false });
+        }
     }
     operations.push(Mark);
     let added: Vec<Operation> = (0..1 + rng.below(3)).map(|_| Add { skip: 1 + rng.below(3) }).collect();
@@ -166,6 +171,17 @@ fn rolled_back_under(rng: &mut Rng, operations: &mut Vec<Operation>) {
         operations.push(AddBack);
     }
     operations.extend([Handle { worker, entries: 3 }, deliver(rng, worker)]);
+}
+
+/// The last commits are lost, their entries are not, and no other entry comes.
+fn rolled_back_while_idle(rng: &mut Rng, operations: &mut Vec<Operation>) {
+    let worker = rng.below(WORKERS as u64) as usize;
+    operations.extend([Attach { worker }, Add { skip: 1 }, Add { skip: 1 }, Mark, Read { worker, count: 99 }]);
+    operations.extend([Handle { worker, entries: 99 }, Deliver { worker, steps: 99, folded: rng.percent(50) }]);
+    if rng.percent(70) {
+        operations.push(Hear { worker });
+    }
+    operations.push(RollBack { marks: 0 });
 }
 
 /// An attach is lost, and another owner comes as far as the first one.
