@@ -17,7 +17,7 @@ use crate::random;
 use crate::store::StoreError;
 use crate::store::administration::{Declined, Target};
 pub use crate::store::administration::{Deleted, Inspection, Kept, Lease, Moved, PutBack};
-use crate::store::redis::{Administration, Answer, Asker, Connector};
+use crate::store::redis::{Administration, Answer, Asker, Connector, Origin, Sentinel};
 
 /// Fields and entries that [`Admin::state`] reads at most: the server is busy for as long as it takes to copy them.
 pub const MAX_STATE_ENTRIES: usize = 200_000;
@@ -99,21 +99,30 @@ impl Position {
 }
 
 impl Admin {
-    /// For the server at this address. Nothing is sent yet.
+    /// For the server at this address, which is one that [`ConsumerBuilder::redis_url`](crate::ConsumerBuilder::redis_url)
+    /// takes. Nothing is sent yet.
     ///
     /// # Errors
     /// The address cannot be read.
     pub fn new(url: &str) -> Result<Self, Error> {
-        Self::with_client(&Client::open(url).map_err(unusable)?)
+        Ok(Self::at(Origin::of_url(url)?))
     }
 
     /// For the server that this client knows, over a connection of its own. Nothing is sent yet.
-    ///
-    /// # Errors
-    /// The client's address cannot be used.
-    pub fn with_client(client: &Client) -> Result<Self, Error> {
-        let connector = Arc::new(Connector::new(client, Timing::default()).map_err(unusable)?);
-        Ok(Self { connector, connection: Arc::default(), dry_run: false })
+    #[must_use]
+    pub fn with_client(client: &Client) -> Self {
+        Self::at(Origin::of_client(client))
+    }
+
+    /// For the primary that these sentinels know. Nothing is sent yet.
+    #[must_use]
+    pub fn with_sentinel(sentinel: &Sentinel) -> Self {
+        Self::at(Origin::Sentinels(Box::new(sentinel.clone())))
+    }
+
+    fn at(origin: Origin) -> Self {
+        let connector = Arc::new(Connector::new(origin, Timing::default()));
+        Self { connector, connection: Arc::default(), dry_run: false }
     }
 
     /// One that changes nothing: every call says what it would do.
@@ -408,10 +417,6 @@ fn failed(what: &str, error: StoreError) -> Error {
         Failure::Transient(_) => ErrorKind::Unavailable,
     };
     Error::new(kind, format!("{what}: {error}")).with_source(error)
-}
-
-fn unusable(error: redis::RedisError) -> Error {
-    Error::new(ErrorKind::InvalidConfig, format!("the server's address cannot be used: {error}")).with_source(error)
 }
 
 /// Shows nothing of the address, which may hold a password.

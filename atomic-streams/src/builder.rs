@@ -15,6 +15,7 @@ use crate::id::EntryId;
 use crate::protocol::{Permissions, Start, Timing};
 use crate::retry::{OnFailure, RetryPolicy};
 use crate::store::memory::MemoryStore;
+use crate::store::redis::Sentinel;
 
 /// The entry point: [`Consumer::builder`] names a stream and a group.
 ///
@@ -125,19 +126,60 @@ enum Server {
     Missing,
     Url(String),
     Client(Box<Client>),
+    Sentinel(Box<Sentinel>),
     Memory(MemoryStore),
 }
 
 impl<H> ConsumerBuilder<H> {
-    /// The server, as `redis://[user:password@]host[:port][/database]`.
+    /// The server, as `redis://[user:password@]host[:port][/database]`; characters such as `@`, `/` and `#` of a password are
+    /// written as `%40`, `%2F` and `%23`.
+    ///
+    /// - `rediss://…` connects over TLS, with the authorities that the system trusts, and needs the feature `tls`. For
+    ///   authorities or certificates of your own, see [`redis_client`](Self::redis_client).
+    /// - `redis+sentinel://…` and `rediss+sentinel://…` find the primary through sentinels: see [`Sentinel`].
+    /// - `unix:///path[?db=…&user=…&pass=…]` is a socket of this machine.
+    ///
+    /// Passwords appear in no error, log or `Debug` output of this library.
     pub fn redis_url(mut self, url: impl Into<String>) -> Self {
         self.server = Server::Url(url.into());
         self
     }
 
     /// The server that this client knows. Every session opens connections of its own.
+    ///
+    /// This is the way to give certificates, as PEM: an authority that the system does not know, or those that the server asks
+    /// its clients for. Without `client_tls` it is an authority alone; without `root_cert` the system's authorities count.
+    ///
+    #[cfg_attr(feature = "tls", doc = "```no_run")]
+    #[cfg_attr(not(feature = "tls"), doc = "```ignore")]
+    /// use atomic_streams::redis::{Client, ClientTlsConfig, TlsCertificates};
+    /// use atomic_streams::{Consumer, Fields, Transaction, handler_fn};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let certificates = TlsCertificates {
+    ///     root_cert: Some(std::fs::read("ca.pem")?),
+    ///     client_tls: Some(ClientTlsConfig {
+    ///         client_cert: std::fs::read("client.pem")?,
+    ///         client_key: std::fs::read("client.key")?,
+    ///     }),
+    /// };
+    /// let client = Client::build_with_tls("rediss://redis.example.com:6380", certificates)?;
+    /// let consumer = Consumer::builder("sales", "billing")
+    ///     .redis_client(client)
+    ///     .handler(handler_fn(async |_sale: Fields, _tx: &mut Transaction| Ok(())))
+    ///     .spawn()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn redis_client(mut self, client: Client) -> Self {
         self.server = Server::Client(Box::new(client));
+        self
+    }
+
+    /// The primary that these sentinels know. Every connection asks them anew.
+    pub fn sentinel(mut self, sentinel: &Sentinel) -> Self {
+        self.server = Server::Sentinel(Box::new(sentinel.clone()));
         self
     }
 

@@ -12,9 +12,9 @@ use crate::id::EntryId;
 use crate::letter::DeadLetter;
 pub use crate::letter::{ATTEMPTS, ERROR, FIELDS, GROUP, ID, MAX_ERROR_BYTES, PACKED, STREAM, TIME_MS};
 use crate::name;
-use crate::protocol::{Failure, Permanent, Timing};
+use crate::protocol::{Failure, Timing};
 use crate::store::memory::MemoryStore;
-use crate::store::redis::RedisStore;
+use crate::store::redis::{Origin, RedisStore, Sentinel};
 use crate::store::{Letters, Requeued, Store, StoreError};
 
 /// How many entries are read at once.
@@ -58,20 +58,29 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// The dead letters in `stream`, on the server at this address. Nothing is sent yet.
+    /// The dead letters in `stream`, on the server at this address, which is one that
+    /// [`ConsumerBuilder::redis_url`](crate::ConsumerBuilder::redis_url) takes. Nothing is sent yet.
     ///
     /// # Errors
     /// The address cannot be read, or the name is none.
     pub fn new(url: &str, stream: impl Into<String>) -> Result<Self, Error> {
-        Self::with_client(&Client::open(url).map_err(unusable)?, stream)
+        Self::at(Origin::of_url(url)?, stream.into())
     }
 
     /// The dead letters in `stream`, on the server that this client knows, over a connection of its own. Nothing is sent yet.
     ///
     /// # Errors
-    /// The client's address cannot be used, or the name is none.
+    /// The name is none.
     pub fn with_client(client: &Client, stream: impl Into<String>) -> Result<Self, Error> {
-        Self::on(Arc::new(RedisStore::new(client, Timing::default()).map_err(unusable)?), stream.into())
+        Self::at(Origin::of_client(client), stream.into())
+    }
+
+    /// The dead letters in `stream`, on the primary that these sentinels know. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// The name is none.
+    pub fn with_sentinel(sentinel: &Sentinel, stream: impl Into<String>) -> Result<Self, Error> {
+        Self::at(Origin::Sentinels(Box::new(sentinel.clone())), stream.into())
     }
 
     /// The dead letters in `stream`, in a store in this process's memory.
@@ -80,6 +89,10 @@ impl DeadLetters {
     /// The name is none.
     pub fn in_memory(store: &MemoryStore, stream: impl Into<String>) -> Result<Self, Error> {
         Self::on(Arc::new(store.clone()), stream.into())
+    }
+
+    fn at(origin: Origin, stream: String) -> Result<Self, Error> {
+        Self::on(Arc::new(RedisStore::at(origin, Timing::default())), stream)
     }
 
     fn on(store: Arc<dyn Store>, stream: String) -> Result<Self, Error> {
@@ -209,7 +222,7 @@ impl DeadLetters {
             Requeued::Refused { key, why } => {
                 let failure = Failure::of_reply(why.split(' ').next().unwrap_or_default(), &why);
                 let words = format!("dead letter {} is where it was: `{key}` cannot be written: {why}", letter.id);
-                Err(Error::new(kind(failure), words))
+                Err(Error::new(failure.kind(), words))
             }
         }
     }
@@ -222,7 +235,7 @@ impl DeadLetters {
     }
 
     fn failed(&self, error: StoreError) -> Error {
-        Error::new(kind(error.failure), format!("dead letters in `{}`: {error}", self.stream)).with_source(error)
+        Error::new(error.failure.kind(), format!("dead letters in `{}`: {error}", self.stream)).with_source(error)
     }
 }
 
@@ -232,20 +245,6 @@ fn next(id: EntryId) -> Option<EntryId> {
         Some(seq) => Some(EntryId::new(id.ms, seq)),
         None => Some(EntryId::new(id.ms.checked_add(1)?, 0)),
     }
-}
-
-fn kind(failure: Failure) -> ErrorKind {
-    match failure {
-        Failure::Permanent(Permanent::WrongType) => ErrorKind::WrongType,
-        Failure::Permanent(Permanent::CrossSlot | Permanent::NoSuchDatabase) => ErrorKind::InvalidConfig,
-        Failure::Permanent(Permanent::ServerTooOld) => ErrorKind::UnsupportedServer,
-        Failure::Permanent(Permanent::Denied) => ErrorKind::Denied,
-        Failure::Transient(_) => ErrorKind::Unavailable,
-    }
-}
-
-fn unusable(error: redis::RedisError) -> Error {
-    Error::new(ErrorKind::InvalidConfig, format!("the server's address cannot be used: {error}")).with_source(error)
 }
 
 /// Shows nothing of the address, which may hold a password.

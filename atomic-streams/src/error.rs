@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Unavailable,
     /// Correct the credentials or the ACL rule.
     Denied,
+    /// No TLS connection can be made: correct the certificates, or the beginning of the address (`redis://` or `rediss://`).
+    TlsFailed,
     /// A key that should be a stream or the record holds something else: rename or remove it.
     WrongType,
     /// The stored state was written with other fields, or its migration failed: the text says which, and what to do.

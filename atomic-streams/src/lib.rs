@@ -123,6 +123,7 @@ pub use redis;
 pub use retry::{OnFailure, RetryPolicy};
 pub use staged::Trim;
 pub use store::memory::{GroupInfo, MemoryStore, StreamInfo};
+pub use store::redis::Sentinel;
 pub use test_driver::{Sent, TestDriver};
 pub use transaction::{Message, PublishError, Transaction};
 

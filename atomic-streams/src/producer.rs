@@ -14,7 +14,7 @@ use crate::name;
 use crate::protocol::{Failure, Timing};
 use crate::store::StoreError;
 use crate::store::memory::MemoryStore;
-use crate::store::redis::{Connector, add};
+use crate::store::redis::{Connector, Origin, Sentinel, add};
 
 /// Adds typed entries to streams.
 ///
@@ -53,12 +53,13 @@ enum Target {
 }
 
 impl Producer {
-    /// A producer for the server at this address, such as `redis://127.0.0.1:6379`. Nothing is sent yet.
+    /// A producer for the server at this address, such as `redis://127.0.0.1:6379`: one that
+    /// [`ConsumerBuilder::redis_url`](crate::ConsumerBuilder::redis_url) takes. Nothing is sent yet.
     ///
     /// # Errors
     /// The address cannot be read.
     pub fn new(url: &str) -> Result<Self, Error> {
-        Self::with_client(&Client::open(url).map_err(invalid)?)
+        Ok(Self::at(Origin::of_url(url)?))
     }
 
     /// A producer for the server that this client knows, over a connection of its own. Nothing is sent yet.
@@ -66,8 +67,21 @@ impl Producer {
     /// # Errors
     /// The client's address cannot be used.
     pub fn with_client(client: &Client) -> Result<Self, Error> {
-        let connector = Connector::new(client, Timing::default()).map_err(invalid)?;
-        Ok(Self { target: Target::Redis { connector: Box::new(connector), connection: Mutex::new(None) } })
+        Ok(Self::at(Origin::of_client(client)))
+    }
+
+    /// A producer for the primary that these sentinels know. Nothing is sent yet.
+    ///
+    /// An entry that was added shortly before a failover may be lost with the old primary, as it is without this library:
+    /// replication is asynchronous.
+    #[must_use]
+    pub fn with_sentinel(sentinel: &Sentinel) -> Self {
+        Self::at(Origin::Sentinels(Box::new(sentinel.clone())))
+    }
+
+    fn at(origin: Origin) -> Self {
+        let connector = Box::new(Connector::new(origin, Timing::default()));
+        Self { target: Target::Redis { connector, connection: Mutex::new(None) } }
     }
 
     /// A producer for a store in this process's memory.
@@ -95,12 +109,7 @@ impl Producer {
             Error::new(ErrorKind::InvalidMessage, format!("cannot publish to `{stream}`: {error}")).with_source(error)
         })?;
         self.add(stream, &fields).await.map_err(|error| {
-            let kind = match error.failure {
-                Failure::Permanent(crate::protocol::Permanent::WrongType) => ErrorKind::WrongType,
-                Failure::Permanent(_) => ErrorKind::Denied,
-                Failure::Transient(_) => ErrorKind::Unavailable,
-            };
-            Error::new(kind, format!("cannot publish to `{stream}`: {error}")).with_source(error)
+            Error::new(error.failure.kind(), format!("cannot publish to `{stream}`: {error}")).with_source(error)
         })
     }
 
@@ -122,10 +131,6 @@ impl Producer {
         }
         added
     }
-}
-
-fn invalid(error: redis::RedisError) -> Error {
-    Error::new(ErrorKind::InvalidConfig, format!("the server's address cannot be used: {error}")).with_source(error)
 }
 
 /// Shows nothing of the address, which may hold a password.

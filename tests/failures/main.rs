@@ -13,6 +13,7 @@ mod permissions;
 mod records;
 mod refusals;
 mod rollbacks;
+mod sentinels;
 mod servers;
 mod streams;
 mod takeovers;

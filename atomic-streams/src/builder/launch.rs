@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use redis::Client;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +15,7 @@ use crate::handler::Handler;
 use crate::protocol::Timing;
 use crate::retry::Backoff;
 use crate::store::Store;
-use crate::store::redis::RedisStore;
+use crate::store::redis::{Origin, RedisStore};
 
 impl<H: Handler + 'static> ConsumerBuilder<H> {
     /// Starts the consumer as a task of the current Tokio runtime.
@@ -103,20 +102,14 @@ impl<H: Handler + 'static> ConsumerBuilder<H> {
 
 impl Server {
     fn open(self, timing: Timing) -> Result<Arc<dyn Store>, Error> {
-        let invalid = |error: redis::RedisError| {
-            Error::new(ErrorKind::InvalidConfig, format!("the server's address cannot be used: {error}"))
-                .with_source(error)
-        };
         match self {
             Self::Missing => Err(Error::new(
                 ErrorKind::InvalidConfig,
                 "no server was named: call `redis_url(\"redis://127.0.0.1:6379\")` or `redis_client(client)`",
             )),
-            Self::Url(url) => {
-                let client = Client::open(url).map_err(invalid)?;
-                Ok(Arc::new(RedisStore::new(&client, timing).map_err(invalid)?))
-            }
-            Self::Client(client) => Ok(Arc::new(RedisStore::new(&client, timing).map_err(invalid)?)),
+            Self::Url(url) => Ok(Arc::new(RedisStore::at(Origin::of_url(&url)?, timing))),
+            Self::Client(client) => Ok(Arc::new(RedisStore::at(Origin::of_client(&client), timing))),
+            Self::Sentinel(sentinel) => Ok(Arc::new(RedisStore::at(Origin::Sentinels(sentinel), timing))),
             Self::Memory(store) => Ok(Arc::new(store)),
         }
     }

@@ -69,30 +69,20 @@ pub(super) fn is_final(end: &SessionEnd) -> bool {
 
 /// An error reply that only a person can mend.
 pub(super) fn permanent(what: Permanent, words: &str) -> Error {
-    match what {
-        Permanent::Denied => Error::new(
-            ErrorKind::Denied,
-            format!("the server denies access; correct the credentials or the ACL rule: {words}"),
-        ),
-        Permanent::WrongType => Error::new(
-            ErrorKind::WrongType,
-            format!("a key holds another type than it must; rename or remove that key, or use another name: {words}"),
-        ),
-        Permanent::CrossSlot => Error::new(
-            ErrorKind::InvalidConfig,
-            format!(
-                "stream and outputs lie in different cluster slots; give their names one hash tag, such as `{{app}}:sales`: {words}"
-            ),
-        ),
-        Permanent::NoSuchDatabase => Error::new(
-            ErrorKind::InvalidConfig,
-            format!("the server has no database of this number; correct the address: {words}"),
-        ),
-        Permanent::ServerTooOld => Error::new(
-            ErrorKind::UnsupportedServer,
-            format!("the server does not know the scripts of this library; Redis 7.0 or Valkey is needed: {words}"),
-        ),
-    }
+    let advice = match what {
+        Permanent::Denied => "the server denies access; correct the credentials or the ACL rule",
+        Permanent::WrongType => "a key holds another type than it must; rename or remove that key, or use another name",
+        Permanent::CrossSlot => {
+            "stream and outputs lie in different cluster slots; give their names one hash tag, such as `{app}:sales`"
+        }
+        Permanent::NoSuchDatabase => "the server has no database of this number; correct the address",
+        Permanent::BadAddress => "the server's address cannot be used",
+        Permanent::ServerTooOld => {
+            "the server does not know the scripts of this library; Redis 7.0 or Valkey is needed"
+        }
+        Permanent::Tls => "no connection over TLS",
+    };
+    Error::new(what.kind(), format!("{advice}: {words}"))
 }
 
 /// An attach that needs a word from the user.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::error::ErrorKind;
+
 /// An error reply, a broken connection or a time-out, by what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failure {
@@ -28,6 +30,7 @@ pub enum Transient {
     Unblocked,
     SlotMoving,
     TooManyClients,
+    NoPrimary,
     /// Any other error reply; the server's words say which.
     Other,
 }
@@ -40,6 +43,31 @@ pub enum Permanent {
     CrossSlot,
     ServerTooOld,
     NoSuchDatabase,
+    BadAddress,
+    Tls,
+}
+
+impl Failure {
+    /// What it asks of a caller who does not wait.
+    pub fn kind(self) -> ErrorKind {
+        match self {
+            Self::Transient(_) => ErrorKind::Unavailable,
+            Self::Permanent(what) => what.kind(),
+        }
+    }
+}
+
+impl Permanent {
+    /// What it asks of a person.
+    pub fn kind(self) -> ErrorKind {
+        match self {
+            Self::Denied => ErrorKind::Denied,
+            Self::WrongType => ErrorKind::WrongType,
+            Self::CrossSlot | Self::NoSuchDatabase | Self::BadAddress => ErrorKind::InvalidConfig,
+            Self::ServerTooOld => ErrorKind::UnsupportedServer,
+            Self::Tls => ErrorKind::TlsFailed,
+        }
+    }
 }
 
 impl Failure {
@@ -95,6 +123,7 @@ impl fmt::Display for Transient {
             Self::Unblocked => "a blocking read was ended by the server",
             Self::SlotMoving => "the cluster slot is moving",
             Self::TooManyClients => "the server has too many clients",
+            Self::NoPrimary => "the sentinels know no primary now",
             Self::Other => "the server refused",
         })
     }

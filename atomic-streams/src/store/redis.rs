@@ -4,8 +4,12 @@ mod administration;
 mod connection;
 mod examine;
 mod letters;
+mod origin;
+mod primary;
 mod reply;
 mod request;
+mod sentinel;
+mod tls;
 mod watch;
 
 use std::pin::Pin;
@@ -15,12 +19,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
-use redis::{Client, Cmd, Pipeline, RedisError, RedisResult, Value};
+use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::time::Instant;
 
 pub(crate) use self::administration::{Administration, Answer, Asker};
 pub(crate) use self::connection::Connector;
 use self::letters::RedisLetters;
+pub(crate) use self::origin::Origin;
+pub use self::sentinel::Sentinel;
 use super::{Findings, Letters, Link, Loaded, Replies, Scanned, Store, StoreError, Watch};
 use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
@@ -42,8 +48,14 @@ pub struct RedisStore {
 
 impl RedisStore {
     /// The server that `client` knows how to reach. Nothing is sent yet.
-    pub fn new(client: &Client, timing: Timing) -> Result<Self, RedisError> {
-        Ok(Self { connector: Arc::new(Connector::new(client, timing)?), scripts: Scripts::own() })
+    #[cfg(feature = "internals")]
+    pub fn new(client: &redis::Client, timing: Timing) -> Result<Self, redis::RedisError> {
+        Ok(Self::at(Origin::of_client(client), timing))
+    }
+
+    /// The server there. Nothing is sent yet.
+    pub(crate) fn at(origin: Origin, timing: Timing) -> Self {
+        Self { connector: Arc::new(Connector::new(origin, timing)), scripts: Scripts::own() }
     }
 
     /// The same with scripts whose texts were changed: tests take checks out of them, to see that each is needed.

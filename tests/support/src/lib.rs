@@ -1,6 +1,7 @@
 //! Servers, fault proxies and worker processes for the tests and the examples.
 //!
 //! - [`Server`]: a real Redis or Valkey server of the test's own, which it may kill, pause and restart.
+//! - [`Sentinels`]: a real Redis Sentinel set that watches such servers.
 //! - [`Proxy`]: a TCP proxy in front of a server, with faults and named points to wait for.
 //! - [`Process`]: a built example run as a child process, as a worker in production would be.
 //! - [`Snapshot`]: takes a server's data back to an earlier moment while its connections stay open.
@@ -30,5 +31,5 @@ pub use rng::{Rng, seed};
 pub use rollback::Snapshot;
 #[cfg(feature = "containers")]
 pub use server::container_engine_answers;
-pub use server::{Product, Server, ServerBuilder, Version};
+pub use server::{Product, SentinelSettings, Sentinels, Server, ServerBuilder, Version};
 pub use wait::{Outcome, eventually};

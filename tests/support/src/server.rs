@@ -7,6 +7,7 @@ mod container;
 mod folder;
 mod local;
 mod ready;
+mod sentinels;
 mod version;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use rustix::process::Signal;
 
 pub use builder::ServerBuilder;
 pub(crate) use choice::binary_on_path;
+pub use sentinels::{SentinelSettings, Sentinels};
 pub use version::{Product, Version};
 
 #[cfg(feature = "containers")]
@@ -27,6 +29,7 @@ use container::Container;
 pub use container::container_engine_answers;
 use local::Local;
 
+use crate::port::PortLease;
 use crate::wait::Patience;
 
 /// A Redis or Valkey server that listens on 127.0.0.1, for one test. It is killed and its data removed on drop.
@@ -42,6 +45,7 @@ pub struct Server {
     backend: Backend,
     url: String,
     addr: SocketAddr,
+    tls: Option<PortLease>,
 }
 
 #[derive(Debug)]
@@ -76,6 +80,11 @@ impl Server {
     /// The port it listens on. It keeps it through restarts.
     pub fn port(&self) -> u16 {
         self.addr.port()
+    }
+
+    /// The port it listens on for TLS.
+    pub fn tls_port(&self) -> u16 {
+        self.tls.as_ref().expect("a server with TLS").port()
     }
 
     /// A client of it.

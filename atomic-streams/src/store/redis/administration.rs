@@ -58,7 +58,7 @@ impl Administration {
         };
         match self.query(&call("EVALSHA", &script.sha)).await {
             Err(StoreError { failure: Failure::Transient(Transient::ScriptsFlushed), .. }) => {
-                Parts::of(self.query(&call("EVAL", script.text)).await?)
+                Parts::of(self.query(&call("EVAL", &script.text)).await?)
             }
             value => Parts::of(value?),
         }

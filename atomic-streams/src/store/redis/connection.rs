@@ -1,34 +1,34 @@
 //! How connections are made, and for how long anything is waited for.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_core::Stream;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisError};
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo};
 
-use super::reply;
+use super::{Origin, primary, tls};
 use crate::protocol::Timing;
 use crate::store::StoreError;
 
 /// Makes connections to one server.
 pub(crate) struct Connector {
-    client: Client,
+    origin: Origin,
     timing: Timing,
+    /// Which sentinel is asked first.
+    first_sentinel: AtomicUsize,
 }
 
 impl Connector {
-    pub fn new(client: &Client, timing: Timing) -> Result<Self, RedisError> {
-        // A commit waits for the reply to the one before: without this, the kernel may sit on it for 40 ms.
-        let tcp = TcpSettings::default().set_nodelay(true);
-        let info = client.get_connection_info().clone().into_connection_info()?.set_tcp_settings(tcp);
-        Ok(Self { client: Client::open(info)?, timing })
+    pub fn new(origin: Origin, timing: Timing) -> Self {
+        Self { origin, timing, first_sentinel: AtomicUsize::new(0) }
     }
 
     /// What the server is reached by.
-    pub fn info(&self) -> &ConnectionInfo {
-        self.client.get_connection_info()
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     pub fn timing(&self) -> Timing {
@@ -39,18 +39,57 @@ impl Connector {
         self.timing.reply_timeout()
     }
 
+    pub(super) fn first_sentinel(&self) -> usize {
+        self.first_sentinel.load(Relaxed)
+    }
+
+    pub(super) fn remember_sentinel(&self, at: usize) {
+        self.first_sentinel.store(at, Relaxed);
+    }
+
     /// A fresh connection, without the client's own limit on replies: it would end a blocking read after 500 ms.
     pub async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
+        self.server().await.map(|(_, connection)| connection)
+    }
+
+    /// Where the server is now, and a connection to it.
+    async fn server(&self) -> Result<primary::Primary, StoreError> {
+        match &self.origin {
+            Origin::Node(info) => self.open(info).await,
+            Origin::Sentinels(sentinel) => primary::find(self, sentinel).await,
+        }
+    }
+
+    /// Connects to one address.
+    pub(super) async fn open(&self, info: &ConnectionInfo) -> Result<(Client, MultiplexedConnection), StoreError> {
+        // A commit waits for the reply to the one before: without this, the kernel may sit on it for 40 ms.
+        let tcp = TcpSettings::default().set_nodelay(true);
+        tls::choose_provider(info.addr());
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.timing.connect_timeout()))
             .set_response_timeout(None);
-        self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(reply::error)
+        let connecting = async {
+            let client = Client::open(info.clone().set_tcp_settings(tcp))?;
+            let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+            Ok((client, connection))
+        };
+        connecting.await.map_err(|error| tls::explain(info.addr(), error))
     }
 
     /// Waits for a message on `channel`; for ever, where subscribing is not allowed.
     pub async fn hear(&self, channel: &str) {
-        let connecting = tokio::time::timeout(self.timing.connect_timeout(), self.client.get_async_pubsub());
-        if let Ok(Ok(mut channels)) = connecting.await
+        let limit = self.timing.connect_timeout();
+        let connecting = async {
+            let client = match &self.origin {
+                Origin::Node(info) => {
+                    tls::choose_provider(info.addr());
+                    Client::open((**info).clone()).ok()?
+                }
+                Origin::Sentinels(_) => self.server().await.ok()?.0,
+            };
+            tokio::time::timeout(limit, client.get_async_pubsub()).await.ok()?.ok()
+        };
+        if let Some(mut channels) = connecting.await
             && channels.subscribe(channel).await.is_ok()
         {
             let mut messages = channels.into_on_message();

@@ -12,6 +12,9 @@ use crate::protocol::{
 };
 use crate::store::{Loaded, Requeued, Scanned, StoreError};
 
+/// What the client says where a name leads nowhere, which may pass; it calls that an error of its settings.
+const NO_ADDRESS: &str = "No address found";
+
 /// Classifies what went wrong on a connection.
 pub(super) fn error(error: RedisError) -> StoreError {
     let words = error.to_string();
@@ -20,6 +23,10 @@ pub(super) fn error(error: RedisError) -> StoreError {
             Failure::Transient(Transient::TooManyClients)
         }
         (ErrorKind::AuthenticationFailed, _) => Failure::Permanent(Permanent::Denied),
+        // Of the client's settings: the network has no part in it.
+        (ErrorKind::InvalidClientConfig, _) if !words.starts_with(NO_ADDRESS) => {
+            Failure::Permanent(Permanent::BadAddress)
+        }
         (_, Some(code)) => Failure::of_reply(code, &words),
         _ if error.is_timeout() => Failure::Transient(Transient::TimedOut),
         // A reply that was cut off comes as a parse error: what was sent may have been applied, as after any other break.

@@ -9,12 +9,11 @@ mod waiting;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
-use redis::{ConnectionAddr, ConnectionInfo};
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::Connector;
+use super::{Connector, Origin};
 use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::protocol::{Failure, Subscription, Timing, Token, Transient};
@@ -44,7 +43,7 @@ enum Hub {
 /// Who may share a connection: those who would make the same one, and wait for it in the same way.
 #[derive(Clone)]
 struct Key {
-    info: ConnectionInfo,
+    origin: Origin,
     timing: Timing,
     /// A task lives on one runtime, and is of no use to others when that one rests or ends.
     runtime: runtime::Id,
@@ -52,12 +51,7 @@ struct Key {
 
 impl Key {
     fn is(&self, other: &Self) -> bool {
-        let (own, others) = (self.info.redis_settings(), other.info.redis_settings());
-        self.runtime == other.runtime
-            && self.timing == other.timing
-            && self.info.addr() == other.info.addr()
-            && (own.db(), own.username(), own.password()) == (others.db(), others.username(), others.password())
-            && own.protocol() == others.protocol()
+        self.runtime == other.runtime && self.timing == other.timing && self.origin.is_surely(&other.origin)
     }
 }
 
@@ -93,13 +87,12 @@ pub(super) fn ask(
     token: &Token,
     after: EntryId,
 ) -> Option<Box<dyn Watch>> {
-    let info = connector.info().clone();
-    if let ConnectionAddr::TcpTls { tls_params: Some(_), .. } = info.addr() {
-        // Certificates cannot be compared, and may say who somebody is.
+    let origin = connector.origin().clone();
+    if !origin.is_surely(&origin) {
         return None;
     }
     let runtime = runtime::Handle::try_current().ok()?.id();
-    let shared = join(connector, Key { info, timing: connector.timing(), runtime })?;
+    let shared = join(connector, Key { origin, timing: connector.timing(), runtime })?;
     let (given, heard) = oneshot::channel();
     let (outcome, awaited) = oneshot::channel();
     let request = Request { subscription: subscription.clone(), token: token.clone(), after, given, outcome };

@@ -8,6 +8,7 @@ use super::folder::Files;
 use super::local::Local;
 use super::ready::until_ready;
 use super::{Backend, Server};
+use crate::port::PortLease;
 
 /// A server yet to be started. By default it saves nothing to disk: what it has dies with its process.
 #[derive(Debug, Default)]
@@ -18,6 +19,7 @@ pub struct ServerBuilder {
     primary: Option<Primary>,
     choice: Option<Choice>,
     data: Files,
+    tls: Option<PortLease>,
     #[cfg_attr(not(feature = "containers"), expect(dead_code, reason = "only a container has an image"))]
     image: Option<String>,
 }
@@ -61,6 +63,20 @@ impl ServerBuilder {
         self
     }
 
+    /// Listens on a [port](Server::tls_port) for TLS as well, with these PEM files: its certificate, the key to it, and the
+    /// authorities of the certificates that it asks its clients for, if it does.
+    pub fn tls(mut self, certificate: &Path, key: &Path, authorities: &Path, asks_clients: bool) -> Self {
+        let lease = PortLease::free();
+        let port = lease.port().to_string();
+        self.tls = Some(lease);
+        let text = |path: &Path| path.to_str().expect("the path of a PEM file").to_owned();
+        self.arg("--tls-port", &port)
+            .arg("--tls-cert-file", &text(certificate))
+            .arg("--tls-key-file", &text(key))
+            .arg("--tls-ca-cert-file", &text(authorities))
+            .arg("--tls-auth-clients", if asks_clients { "yes" } else { "no" })
+    }
+
     /// Listens on this port rather than on one that is free.
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
@@ -92,6 +108,21 @@ impl ServerBuilder {
         self.try_start().await.unwrap_or_else(|e| panic!("no server for this test: {e}"))
     }
 
+    /// Starts a server that is to listen for TLS; `None`, and a line that says so, if `ATOMIC_STREAMS_TEST_SERVER` names one that
+    /// was built without it.
+    pub async fn start_with_tls(self) -> Option<Server> {
+        match self.try_start().await {
+            Ok(server) => Some(server),
+            Err(error) => {
+                let chosen = std::env::var("ATOMIC_STREAMS_TEST_SERVER");
+                let without = error.contains("Bad directive") && error.contains("tls-port");
+                let (Ok(chosen), true) = (chosen, without) else { panic!("no server for this test: {error}") };
+                eprintln!("left out: {chosen} is built without TLS; Debian's redis-server is built with it");
+                None
+            }
+        }
+    }
+
     pub(crate) async fn try_start(mut self) -> Result<Server, String> {
         let choice = match self.choice.take() {
             Some(choice) => choice,
@@ -100,7 +131,8 @@ impl ServerBuilder {
         if let Some(Primary { host, port }) = &self.primary {
             self.args.extend(["--replicaof".into(), host.clone(), port.to_string()]);
         }
-        let server = match choice {
+        let tls = self.tls.take();
+        let mut server = match choice {
             Choice::Binary(binary) => {
                 let url = |port| self.url(port);
                 let local = Local::start(binary, &self.args, &self.data, self.port, url).await?;
@@ -126,6 +158,7 @@ impl ServerBuilder {
             Choice::Container => return Err("containers need the feature `containers`".into()),
             Choice::Given(url) => self.given(url).await?,
         };
+        server.tls = tls;
         if self.primary.is_some() {
             server.linked().await;
         }
@@ -140,7 +173,7 @@ impl ServerBuilder {
     }
 
     fn server(&self, backend: Backend, port: u16) -> Server {
-        Server { backend, url: self.url(port), addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) }
+        Server { backend, url: self.url(port), addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), tls: None }
     }
 
     async fn given(&self, url: String) -> Result<Server, String> {
@@ -157,6 +190,6 @@ impl ServerBuilder {
         };
         let mut addresses = tokio::net::lookup_host((host, port)).await.map_err(|e| format!("{url}: {e}"))?;
         let addr = addresses.next().ok_or_else(|| format!("{url} has no address"))?;
-        Ok(Server { backend: Backend::Given, url, addr })
+        Ok(Server { backend: Backend::Given, url, addr, tls: None })
     }
 }
