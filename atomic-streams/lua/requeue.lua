@@ -9,6 +9,9 @@
 --       {'FOREIGN'}              it is no dead letter of an entry of KEYS[2]
 --       {'REFUSED', key, why}    this key cannot be written; nothing was done
 local letters, source, id = KEYS[1], KEYS[2], ARGV[1]
+for _, command in ipairs({{'TYPE', letters}, {'TYPE', source}, {'XRANGE', letters, id, id}, {'XREVRANGE', source, '+', '-'}}) do
+  if not redis.acl_check_cmd(unpack(command)) then return {'REFUSED', command[2], 'NOPERM no permission to run ' .. command[1]} end
+end
 for _, key in ipairs(KEYS) do
   local is = redis.call('TYPE', key).ok
   if is ~= 'stream' and is ~= 'none' then return {'REFUSED', key, 'WRONGTYPE the key holds a ' .. is .. ', not a stream'} end
