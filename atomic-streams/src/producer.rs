@@ -11,7 +11,7 @@ use crate::entry::{self, Fields};
 use crate::error::{Error, ErrorKind};
 use crate::id::EntryId;
 use crate::name;
-use crate::protocol::{Failure, Timing};
+use crate::protocol::Timing;
 use crate::store::StoreError;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::{Connector, Origin, Sentinel, add};
@@ -114,22 +114,10 @@ impl Producer {
     }
 
     async fn add(&self, stream: &str, fields: &Fields) -> Result<EntryId, StoreError> {
-        let (connector, held) = match &self.target {
-            Target::Memory(store) => return store.publish(stream, fields),
-            Target::Redis { connector, connection } => (connector, connection),
-        };
-        let mut connection = {
-            let mut held = held.lock().await;
-            match &*held {
-                Some(connection) => connection.clone(),
-                None => held.insert(connector.connect().await?).clone(),
-            }
-        };
-        let added = add(&mut connection, connector.reply_timeout(), stream, fields).await;
-        if added.as_ref().is_err_and(|error| matches!(error.failure, Failure::Transient(_))) {
-            *held.lock().await = None;
+        match &self.target {
+            Target::Memory(store) => store.publish(stream, fields),
+            Target::Redis { connector, connection } => add(connector, connection, stream, fields).await,
         }
-        added
     }
 }
 

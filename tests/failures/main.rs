@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bench;
+mod clusters;
 mod coalescing;
 mod connections;
 mod failovers;

@@ -26,6 +26,18 @@ async fn a_consumer_may_be_started_before_its_server() {
 }
 
 #[tokio::test]
+async fn a_consumer_may_be_started_on_a_replica_that_is_promoted_later() {
+    let primary = Server::start().await;
+    let mut bench = Bench::with(Server::builder().replica_of(&primary)).await;
+    let consumer = bench.spawn().await;
+    recovering(&consumer, "read-only replica").await;
+    bench.run("REPLICAOF NO ONE").await;
+    bench.add(0..20).await;
+    bench.settled_exactly().await;
+    active(&consumer).await;
+}
+
+#[tokio::test]
 async fn a_restart_while_idle_costs_nothing() {
     let mut bench = Bench::with(durable()).await;
     let consumer = bench.spawn().await;

@@ -121,7 +121,7 @@ impl fmt::Display for Transient {
             Self::NotEnoughReplicas => "the server has too few replicas and refuses writes (min-replicas-to-write)",
             Self::ScriptsFlushed => "the server's scripts were flushed",
             Self::Unblocked => "a blocking read was ended by the server",
-            Self::SlotMoving => "the cluster slot is moving",
+            Self::SlotMoving => "another node of the cluster has the slot, or gets it",
             Self::TooManyClients => "the server has too many clients",
             Self::NoPrimary => "the sentinels know no primary now",
             Self::Other => "the server refused",

@@ -6,6 +6,7 @@ mod examine;
 mod letters;
 mod origin;
 mod primary;
+mod redirect;
 mod reply;
 mod request;
 mod sentinel;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisResult, Value};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 pub(crate) use self::administration::{Administration, Answer, Asker};
@@ -31,7 +33,7 @@ use super::{Findings, Letters, Link, Loaded, Replies, Scanned, Store, StoreError
 use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
 use crate::persist::CollectionKind;
-use crate::protocol::{AttachReply, AttachRequest, Step, StepReply, Subscription, Timing, Token};
+use crate::protocol::{AttachReply, AttachRequest, Failure, Step, StepReply, Subscription, Timing, Token};
 use crate::script::Scripts;
 
 /// State fields that one reply carries at most.
@@ -77,6 +79,15 @@ impl RedisStore {
 impl Store for RedisStore {
     async fn connect(&self, subscription: &Subscription) -> Result<Box<dyn Link>, StoreError> {
         let mut link = self.open(subscription).await?;
+        for _ in 0..redirect::MAX_REDIRECTS {
+            // A node of a cluster says here where the record is.
+            match link.query(redis::cmd("TYPE").arg(subscription.record()), link.reply_timeout).await {
+                Err(error) if self.connector.follow(&error) => link = self.open(subscription).await?,
+                Err(error) if matches!(error.failure, Failure::Transient(_)) => return Err(error),
+                // What is not allowed, the attach says better.
+                _ => break,
+            }
+        }
         // One by one: in a pipeline, an error would lose its code.
         for script in self.scripts.all() {
             link.query(redis::cmd("SCRIPT").arg("LOAD").arg(&*script.text), link.reply_timeout).await?;
@@ -100,7 +111,7 @@ impl Store for RedisStore {
     }
 
     async fn letters(&self) -> Result<Box<dyn Letters>, StoreError> {
-        Ok(Box::new(RedisLetters::connect(&self.connector).await?))
+        Ok(Box::new(RedisLetters::connect(Arc::clone(&self.connector)).await?))
     }
 
     fn watch(&self, subscription: &Subscription, token: &Token, after: EntryId) -> Option<Box<dyn Watch>> {
@@ -108,16 +119,36 @@ impl Store for RedisStore {
     }
 }
 
-/// Adds one entry, outside any commit.
+/// Adds one entry, outside any commit. The connection is made where there is none, and kept unless it fails.
 pub(crate) async fn add(
-    connection: &mut MultiplexedConnection,
-    limit: Duration,
+    connector: &Connector,
+    held: &Mutex<Option<MultiplexedConnection>>,
     stream: &str,
     fields: &Fields,
 ) -> Result<EntryId, StoreError> {
-    let command = request::add(stream, fields);
-    let sending = tokio::time::timeout(limit, connection.send_packed_command(&command)).await;
-    reply::added(sending.map_err(|_| reply::no_answer(limit))?.map_err(reply::error)?)
+    let (command, limit) = (request::add(stream, fields), connector.reply_timeout());
+    let mut redirects = 0;
+    loop {
+        let mut connection = {
+            let mut held = held.lock().await;
+            match &*held {
+                Some(connection) => connection.clone(),
+                None => held.insert(connector.connect().await?).clone(),
+            }
+        };
+        let sending = tokio::time::timeout(limit, connection.send_packed_command(&command)).await;
+        let added = sending.map_err(|_| reply::no_answer(limit)).and_then(|sent| sent.map_err(reply::error));
+        let added = added.and_then(reply::added);
+        let Err(error) = added else { return added };
+        if matches!(error.failure, Failure::Transient(_)) {
+            *held.lock().await = None;
+        }
+        // Nothing was added by a node that says where it must be added.
+        if redirects == redirect::MAX_REDIRECTS || !connector.follow(&error) {
+            return Err(error);
+        }
+        redirects += 1;
+    }
 }
 
 /// Replies to a part of what was sent.

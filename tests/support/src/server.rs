@@ -46,6 +46,7 @@ pub struct Server {
     url: String,
     addr: SocketAddr,
     tls: Option<PortLease>,
+    bus: Option<PortLease>,
 }
 
 #[derive(Debug)]
@@ -85,6 +86,11 @@ impl Server {
     /// The port it listens on for TLS.
     pub fn tls_port(&self) -> u16 {
         self.tls.as_ref().expect("a server with TLS").port()
+    }
+
+    /// The port by which other nodes of its cluster reach it.
+    pub fn bus_port(&self) -> u16 {
+        self.bus.as_ref().expect("a node of a cluster").port()
     }
 
     /// A client of it.

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -9,7 +10,7 @@ use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo};
 
-use super::{Origin, primary, tls};
+use super::{Origin, primary, redirect, tls};
 use crate::protocol::Timing;
 use crate::store::StoreError;
 
@@ -19,11 +20,13 @@ pub(crate) struct Connector {
     timing: Timing,
     /// Which sentinel is asked first.
     first_sentinel: AtomicUsize,
+    /// The node of a cluster that owns the keys, as another has said.
+    redirect: Mutex<Option<ConnectionInfo>>,
 }
 
 impl Connector {
     pub fn new(origin: Origin, timing: Timing) -> Self {
-        Self { origin, timing, first_sentinel: AtomicUsize::new(0) }
+        Self { origin, timing, first_sentinel: AtomicUsize::new(0), redirect: Mutex::new(None) }
     }
 
     /// What the server is reached by.
@@ -55,9 +58,38 @@ impl Connector {
     /// Where the server is now, and a connection to it.
     async fn server(&self) -> Result<primary::Primary, StoreError> {
         match &self.origin {
-            Origin::Node(info) => self.open(info).await,
+            Origin::Node(info) => {
+                if let Some(elsewhere) = self.redirect() {
+                    match self.open(&elsewhere).await {
+                        Ok(opened) => return Ok(opened),
+                        // It may be gone, and another has taken its place.
+                        Err(_) => self.set_redirect(None),
+                    }
+                }
+                self.open(info).await
+            }
             Origin::Sentinels(sentinel) => primary::find(self, sentinel).await,
         }
+    }
+
+    /// Whether the server has sent the client elsewhere with this error: the next connection leads there.
+    pub fn follow(&self, error: &StoreError) -> bool {
+        let Origin::Node(info) = &self.origin else { return false };
+        let target = redirect::target(error, &self.redirect().unwrap_or_else(|| (**info).clone()));
+        let is_redirect = target.is_some();
+        if is_redirect {
+            self.set_redirect(target);
+        }
+        is_redirect
+    }
+
+    /// Where the server is said to be, if it is not where it was named.
+    pub fn redirect(&self) -> Option<ConnectionInfo> {
+        self.redirect.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_redirect(&self, target: Option<ConnectionInfo>) {
+        *self.redirect.lock().unwrap_or_else(PoisonError::into_inner) = target;
     }
 
     /// Connects to one address.

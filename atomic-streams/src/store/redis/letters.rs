@@ -1,12 +1,13 @@
 //! Dead letters on a server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 
-use super::{Connector, reply, request};
+use super::{Connector, redirect, reply, request};
 use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::letter::DeadLetter;
@@ -17,16 +18,36 @@ use crate::store::{Letters, Requeued, StoreError};
 const MAX_TRIES: usize = 1_000;
 
 pub(super) struct RedisLetters {
+    connector: Arc<Connector>,
     connection: MultiplexedConnection,
     limit: Duration,
 }
 
 impl RedisLetters {
     /// A connection that knows the script.
-    pub async fn connect(connector: &Connector) -> Result<Self, StoreError> {
-        let mut letters = Self { connection: connector.connect().await?, limit: connector.reply_timeout() };
-        letters.query(redis::cmd("SCRIPT").arg("LOAD").arg(&*script::REQUEUE.text)).await?;
+    pub async fn connect(connector: Arc<Connector>) -> Result<Self, StoreError> {
+        let (connection, limit) = (connector.connect().await?, connector.reply_timeout());
+        let mut letters = Self { connector, connection, limit };
+        letters.load().await?;
         Ok(letters)
+    }
+
+    async fn load(&mut self) -> Result<(), StoreError> {
+        self.query(redis::cmd("SCRIPT").arg("LOAD").arg(&*script::REQUEUE.text)).await.map(drop)
+    }
+
+    /// Sends a command, and sends it again to the node of a cluster that it should have gone to.
+    async fn ask(&mut self, command: &Cmd) -> Result<Value, StoreError> {
+        for _ in 0..redirect::MAX_REDIRECTS {
+            match self.query(command).await {
+                Err(error) if self.connector.follow(&error) => {
+                    self.connection = self.connector.connect().await?;
+                    self.load().await?;
+                }
+                replied => return replied,
+            }
+        }
+        self.query(command).await
     }
 
     async fn query(&mut self, command: &Cmd) -> Result<Value, StoreError> {
@@ -79,24 +100,24 @@ fn withdrawn(replies: Vec<Value>) -> Result<Requeued, StoreError> {
 impl Letters for RedisLetters {
     async fn list(&mut self, letters: &str, first: EntryId, count: usize) -> Result<Vec<Entry>, StoreError> {
         let command = request::range(letters, first, count);
-        reply::range(self.query(&command).await?)
+        reply::range(self.ask(&command).await?)
     }
 
     async fn newest(&mut self, letters: &str) -> Result<Option<EntryId>, StoreError> {
         let command = redis::cmd("XREVRANGE").arg(letters).arg("+").arg("-").arg("COUNT").arg(1).to_owned();
-        Ok(reply::range(self.query(&command).await?)?.first().map(|entry| entry.id))
+        Ok(reply::range(self.ask(&command).await?)?.first().map(|entry| entry.id))
     }
 
     async fn requeue(&mut self, letters: &str, letter: &DeadLetter) -> Result<Requeued, StoreError> {
         let command = request::requeue(letters, &letter.stream, letter.id);
-        match reply::requeued(self.query(&command).await?)? {
+        match reply::requeued(self.ask(&command).await?)? {
             reply::RequeueReply::Done(requeued) => Ok(requeued),
             reply::RequeueReply::Packed { .. } => self.requeue_packed(letters, letter).await,
         }
     }
 
     async fn remove(&mut self, letters: &str, id: EntryId) -> Result<bool, StoreError> {
-        let removed = self.query(redis::cmd("XDEL").arg(letters).arg(id.to_string())).await?;
+        let removed = self.ask(redis::cmd("XDEL").arg(letters).arg(id.to_string())).await?;
         Ok(removed == Value::Int(1))
     }
 }

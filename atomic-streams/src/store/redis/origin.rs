@@ -48,6 +48,19 @@ pub(super) fn is_same(own: &ConnectionInfo, others: &ConnectionInfo) -> bool {
         && mine.protocol() == theirs.protocol()
 }
 
+/// The same way to another address; without a host, to another port of the same one.
+pub(super) fn at(info: &ConnectionInfo, host: Option<String>, port: u16) -> ConnectionInfo {
+    let of = |own: &String| host.clone().unwrap_or_else(|| own.clone());
+    let addr = match info.addr() {
+        ConnectionAddr::TcpTls { host, insecure, tls_params, .. } => {
+            ConnectionAddr::TcpTls { host: of(host), port, insecure: *insecure, tls_params: tls_params.clone() }
+        }
+        ConnectionAddr::Tcp(host, _) => ConnectionAddr::Tcp(of(host), port),
+        _ => ConnectionAddr::Tcp(host.unwrap_or_default(), port),
+    };
+    info.clone().set_addr(addr)
+}
+
 /// Certificates cannot be compared, and may say who somebody is.
 fn has_certificates(info: &ConnectionInfo) -> bool {
     matches!(info.addr(), ConnectionAddr::TcpTls { tls_params: Some(_), .. })

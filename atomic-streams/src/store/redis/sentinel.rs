@@ -4,7 +4,7 @@ use std::fmt;
 
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-use super::origin::{info_of, is_same};
+use super::origin::{at, info_of, is_same};
 use crate::error::{Error, ErrorKind};
 
 const DEFAULT_PORT: u16 = 26_379;
@@ -131,13 +131,7 @@ impl Sentinel {
 
     /// The primary at this address.
     pub(super) fn primary_at(&self, host: String, port: u16) -> ConnectionInfo {
-        let addr = match self.primary.addr() {
-            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-                ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
-            }
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        self.primary.clone().set_addr(addr)
+        at(&self.primary, Some(host), port)
     }
 
     pub(super) fn is_surely(&self, other: &Self) -> bool {

@@ -88,7 +88,7 @@ pub(super) fn ask(
     after: EntryId,
 ) -> Option<Box<dyn Watch>> {
     let origin = connector.origin().clone();
-    if !origin.is_surely(&origin) {
+    if !origin.is_surely(&origin) || connector.redirect().is_some() {
         return None;
     }
     let runtime = runtime::Handle::try_current().ok()?.id();

@@ -20,6 +20,7 @@ pub struct ServerBuilder {
     choice: Option<Choice>,
     data: Files,
     tls: Option<PortLease>,
+    bus: Option<PortLease>,
     #[cfg_attr(not(feature = "containers"), expect(dead_code, reason = "only a container has an image"))]
     image: Option<String>,
 }
@@ -77,6 +78,14 @@ impl ServerBuilder {
             .arg("--tls-auth-clients", if asks_clients { "yes" } else { "no" })
     }
 
+    /// Makes it a node of a cluster, without slots and without others.
+    pub fn cluster_node(mut self) -> Self {
+        let lease = PortLease::free();
+        let port = lease.port().to_string();
+        self.bus = Some(lease);
+        self.arg("--cluster-enabled", "yes").arg("--cluster-port", &port).arg("--cluster-node-timeout", "2000")
+    }
+
     /// Listens on this port rather than on one that is free.
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
@@ -115,7 +124,9 @@ impl ServerBuilder {
             Ok(server) => Some(server),
             Err(error) => {
                 let chosen = std::env::var("ATOMIC_STREAMS_TEST_SERVER");
-                let without = error.contains("Bad directive") && error.contains("tls-port");
+                // In the words of Redis 7.2 and later, and of those before.
+                let without = error.contains("Failed finding TLS support")
+                    || error.contains("Bad directive") && error.contains("tls-port");
                 let (Ok(chosen), true) = (chosen, without) else { panic!("no server for this test: {error}") };
                 eprintln!("left out: {chosen} is built without TLS; Debian's redis-server is built with it");
                 None
@@ -131,7 +142,7 @@ impl ServerBuilder {
         if let Some(Primary { host, port }) = &self.primary {
             self.args.extend(["--replicaof".into(), host.clone(), port.to_string()]);
         }
-        let tls = self.tls.take();
+        let (tls, bus) = (self.tls.take(), self.bus.take());
         let mut server = match choice {
             Choice::Binary(binary) => {
                 let url = |port| self.url(port);
@@ -158,7 +169,7 @@ impl ServerBuilder {
             Choice::Container => return Err("containers need the feature `containers`".into()),
             Choice::Given(url) => self.given(url).await?,
         };
-        server.tls = tls;
+        (server.tls, server.bus) = (tls, bus);
         if self.primary.is_some() {
             server.linked().await;
         }
@@ -173,7 +184,13 @@ impl ServerBuilder {
     }
 
     fn server(&self, backend: Backend, port: u16) -> Server {
-        Server { backend, url: self.url(port), addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), tls: None }
+        Server {
+            backend,
+            url: self.url(port),
+            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            tls: None,
+            bus: None,
+        }
     }
 
     async fn given(&self, url: String) -> Result<Server, String> {
@@ -190,6 +207,6 @@ impl ServerBuilder {
         };
         let mut addresses = tokio::net::lookup_host((host, port)).await.map_err(|e| format!("{url}: {e}"))?;
         let addr = addresses.next().ok_or_else(|| format!("{url} has no address"))?;
-        Ok(Server { backend: Backend::Given, url, addr, tls: None })
+        Ok(Server { backend: Backend::Given, url, addr, tls: None, bus: None })
     }
 }
