@@ -79,7 +79,7 @@ pub(super) fn info_of(url: &str) -> Result<ConnectionInfo, Error> {
 fn problem(url: &str, tls: bool) -> Option<String> {
     const SHAPE: &str = "an address is `redis://[user:password@]host[:port][/database]`";
     let Some((scheme, _)) = url.split_once("://") else {
-        return Some(format!("the server's address cannot be read: {SHAPE}"));
+        return Some(format!("the server's address cannot be used: {SHAPE}"));
     };
     match scheme.to_ascii_lowercase().as_str() {
         "rediss" | "valkeys" if !tls => Some(
@@ -90,7 +90,7 @@ fn problem(url: &str, tls: bool) -> Option<String> {
         "redis" | "rediss" | "valkey" | "valkeys" | "unix" | "redis+unix" | "valkey+unix" => None,
         // It may be a password in the wrong place.
         _ => Some(format!(
-            "the server's address cannot be read, its scheme is none of `redis`, `rediss`, `redis+sentinel`, \
+            "the server's address cannot be used, its scheme is none of `redis`, `rediss`, `redis+sentinel`, \
              `rediss+sentinel` and `unix`: {SHAPE}"
         )),
     }
@@ -106,7 +106,7 @@ fn unreadable(error: &RedisError) -> Error {
     Error::new(
         ErrorKind::InvalidConfig,
         format!(
-            "the server's address cannot be read ({words}): it is `redis://[user:password@]host[:port][/database]`, with \
+            "the server's address cannot be used ({words}): it is `redis://[user:password@]host[:port][/database]`, with \
              characters such as `@`, `/`, `#`, `?` and `%` of user and password written as `%40`, `%2F`, `%23`, `%3F` and `%25`"
         ),
     )
