@@ -12,7 +12,7 @@ pub use self::state::StoredState;
 use crate::error::{Error, ErrorKind};
 use crate::id::EntryId;
 use crate::persist::{CollectionKind, Stored};
-use crate::protocol::{Failure, Permanent, Subscription, Timing};
+use crate::protocol::{Subscription, Timing};
 use crate::random;
 use crate::store::StoreError;
 use crate::store::administration::{Declined, Target};
@@ -409,14 +409,7 @@ fn changing(subscription: &Subscription) -> Error {
 }
 
 fn failed(what: &str, error: StoreError) -> Error {
-    let kind = match error.failure {
-        Failure::Permanent(Permanent::WrongType) => ErrorKind::WrongType,
-        Failure::Permanent(Permanent::CrossSlot | Permanent::NoSuchDatabase) => ErrorKind::InvalidConfig,
-        Failure::Permanent(Permanent::ServerTooOld) => ErrorKind::UnsupportedServer,
-        Failure::Permanent(Permanent::Denied) => ErrorKind::Denied,
-        Failure::Transient(_) => ErrorKind::Unavailable,
-    };
-    Error::new(kind, format!("{what}: {error}")).with_source(error)
+    Error::new(error.failure.kind(), format!("{what}: {error}")).with_source(error)
 }
 
 /// Shows nothing of the address, which may hold a password.
