@@ -1,6 +1,6 @@
 //! Every promise again, in more states than every run of the tests can visit.
 //!
-//! `cargo test --release -p model --features long --test long -- --test-threads 1` takes some ten minutes and up to 6 GiB.
+//! `cargo test --release -p model --features long --test long -- --test-threads 1` takes minutes and several GiB.
 
 use model::{Adversary, Exclusive};
 
