@@ -17,6 +17,7 @@ pub fn draw(rng: &mut Rng, restarts: bool) -> Vec<Operation> {
             0 => replaced(rng, &mut operations),
             1 => lost(rng, &mut operations),
             2 => read_and_proved(rng, &mut operations),
+            3 => ended(rng, &mut operations),
             _ => operations.push(any(rng)),
         }
     }
@@ -80,6 +81,14 @@ fn lost(rng: &mut Rng, operations: &mut Vec<Operation>) {
         Operation::Attach(attach(rng, 0)),
         Operation::Attach(attach(rng, 1)),
     ]);
+}
+
+/// An owner goes, whatever has been written into the record before.
+fn ended(rng: &mut Rng, operations: &mut Vec<Operation>) {
+    operations.push(Operation::Attach(attach(rng, 0)));
+    operations.push(Operation::SetField { nth: rng.below(BY_HAND.len() as u64) as usize });
+    operations.push(Operation::Send { worker: 0, stale: false, full: false, steps: vec![Draft::Release] });
+    operations.push(Operation::Attach(attach(rng, 1)));
 }
 
 /// A read from anywhere is proved, after what may happen meanwhile.
