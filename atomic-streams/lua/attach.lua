@@ -7,12 +7,15 @@
 --       8 stored schema that the caller accepts        9 schema that a new record gets
 --       10 value of @lease that the caller has seen unchanged for a whole lease, or ''
 --       11 permissions given by the user, letters: a adopt a group that is not ours, n start anew though the record is lost,
---          r the stream was replaced: read it from its beginning, s the stream was replaced: skip what it holds
+--          r the stream was replaced: read it from its beginning, s the stream was replaced: skip what it holds; and a wish:
+--          t end where entries were trimmed before they were read
 -- Reply {'OWNED', head, epoch, now ms, created 0/1, @lease before, position, processed, base or '', last ID, length, entries added,
---         another instance left its lease behind 0/1, @trying or ''}
+--         another instance left its lease behind 0/1, @trying or '', vanished}
+--         vanished: entries that went unread from the stream, for a renewal to count; below 0, the stream was made anew
 --       {'STANDBY', owner, ms left, @lease}       {'STALE', attempt on record}     {'SCHEMA', stored}
 --       {'LOST', cursor}   {'ADOPT', cursor, pending}   {'BEHIND', last ID, position, length}
 --       {'FOREIGN', stream, group}   {'FORMAT', format}   {'WRONGTYPE', key, type}   {'DENIED', command, key}
+--       {'TRIMMED', vanished, all of them 0/1, cause, position, first entry's ID or ''}   as renew.lua
 local record, stream, group, may = KEYS[1], KEYS[2], ARGV[6], ARGV[11]
 local mark = '@atomic-streams'
 -- For whoever finds the record. It is longer than 64 bytes on purpose: Redis then keeps the hash as a table from the start, in
@@ -52,7 +55,7 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local have = redis.call('EXISTS', record) == 1
-local r = redis.call('HMGET', record, '@stream', '@group', '@format', '@schema', '@head', '@lease', '@owner', '@epoch', '@position', '@processed', '@base', '@trying')
+local r = redis.call('HMGET', record, '@stream', '@group', '@format', '@schema', '@head', '@lease', '@owner', '@epoch', '@position', '@processed', '@base', '@trying', '@settled')
 local head, lease, position, processed, base = r[5], r[6], r[9], tonumber(r[10] or 0), r[11] or ''
 local sequence, abandoned = '0', 0
 if have then
@@ -70,12 +73,13 @@ if have then
   if instance ~= ARGV[1] and lease ~= '0' then abandoned = 1 end
 end
 
-local last, length, added, first = '0-0', 0, 0, nil
+local last, length, added, first, last_entry, deleted = '0-0', 0, 0, nil, nil, '0-0'
 local cursor, pending, ours
 if redis.call('EXISTS', stream) == 1 then
   local info = fields(redis.call('XINFO', 'STREAM', stream))
   last, length, added = info['last-generated-id'], info['length'], info['entries-added']
-  if info['first-entry'] then first = info['first-entry'][1] end
+  deleted = info['max-deleted-entry-id']
+  if info['first-entry'] then first, last_entry = info['first-entry'][1], info['last-entry'][1] end
   for _, each in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local found = fields(each)
     if found.name == group then cursor, pending = found['last-delivered-id'], found.pending end
@@ -96,20 +100,32 @@ if not have then
   if position == last then base = added
   elseif not first or before(position, first) then base = added - length end
 end
-local replaced = before(last, position)
+local replaced, anew, vanished, settled = before(last, position), not have, 0, r[13] or '0-0'
 if replaced and length > 0 then
   if may:find('r', 1, true) then position, base, replaced = '0-0', added - length - processed, false
   elseif may:find('s', 1, true) then position, base, replaced = last, added - processed, false
   else return {'BEHIND', last, position, length} end
-elseif replaced then base = added - processed end -- nothing is left to read of what an empty stream has counted
+  anew, vanished = true, -1
+elseif replaced then base, anew, vanished = added - processed, true, -1 -- nothing is left to read of what an empty stream has counted
+elseif have and tonumber(base) then -- as renew.lua
+  local left, all, cause = length, 1, 'either'
+  if length == 0 or not before(position, last_entry) then left = 0
+  elseif not before(position, first) then left, all = length - 1, 0 end
+  vanished = added - left - processed - base
+  if not before(settled, deleted) then cause = 'trimmed'
+  elseif first and not before(settled, first) then cause = 'deleted' end
+  if all == 0 and vanished < 0 then vanished = 0 end
+  if vanished > 0 and may:find('t', 1, true) and cause ~= 'deleted' then return {'TRIMMED', vanished, all, cause, position, first or ''} end
+end
 
+if anew then settled = position end
 if type(base) == 'number' then base = string.format('%.0f', base) end
 
 -- From here on: writes.
 local epoch = (tonumber(r[8]) or 0) + 1
 head = string.format('%s.%s.%d.%s%06d:%s', ARGV[1], ARGV[2], epoch, time[1], time[2], sequence)
 redis.call('HSET', record, '@about', about, '@stream', ARGV[5], '@group', group, '@format', '1', '@head', head, '@epoch', epoch, '@owner', ARGV[3],
-  '@lease', string.format('%.0f', now + tonumber(ARGV[4])), '@position', position, '@base', base)
+  '@lease', string.format('%.0f', now + tonumber(ARGV[4])), '@position', position, '@base', base, '@settled', settled)
 if not have then redis.call('HSET', record, '@processed', '0', '@schema', ARGV[9], '@created', string.format('%.0f', now)) end
 if r[4] == '' then redis.call('HSET', record, '@schema', ARGV[9]) end
 redis.call('PERSIST', record)
@@ -121,4 +137,4 @@ if replaced then
 end
 if base == '' then redis.call('XGROUP', 'SETID', stream, group, position)
 else redis.call('XGROUP', 'SETID', stream, group, position, 'ENTRIESREAD', base + processed) end
-return {'OWNED', head, epoch, now, have and 0 or 1, lease or '', position, processed, base, last, length, added, abandoned, r[12] or ''}
+return {'OWNED', head, epoch, now, have and 0 or 1, lease or '', position, processed, base, last, length, added, abandoned, r[12] or '', vanished}

@@ -99,6 +99,17 @@ pub enum StreamReplaced {
     Skip,
 }
 
+/// What to do when entries were trimmed from the stream before they were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnreadTrimmed {
+    /// Count them, say so in the log, and go on behind them. The default.
+    #[default]
+    Warn,
+    /// End with an error: before anything behind them is handled where an attach finds them, else at the next renewal.
+    Stop,
+}
+
 /// Sets up a consumer; made by [`Consumer::builder`].
 #[must_use = "a builder does nothing until it is spawned"]
 pub struct ConsumerBuilder<H> {
@@ -257,6 +268,23 @@ impl<H> ConsumerBuilder<H> {
     pub fn on_stream_replaced(mut self, policy: StreamReplaced) -> Self {
         self.permissions.read_replaced = policy == StreamReplaced::ReadAgain;
         self.permissions.skip_replaced = policy == StreamReplaced::Skip;
+        self
+    }
+
+    /// What to do when entries were trimmed from the stream before they were read: by default they are counted
+    /// ([`Stats::vanished`](crate::Stats::vanished)), and the log says so.
+    ///
+    /// With [`UnreadTrimmed::Stop`] the consumer ends with [`ErrorKind::UnreadTrimmed`](crate::ErrorKind::UnreadTrimmed), and so
+    /// does every later start with it: a restart goes on behind the lost entries only with [`UnreadTrimmed::Warn`]. Entries
+    /// that went while no consumer was running are found by the attach, before anything behind them is handled. Those that go
+    /// ahead of a running consumer are found by its next renewal, within a third of the [`lease`](Self::lease); by then it may
+    /// have handled entries behind them. Where the consumer is in the midst of what the stream holds, the stream's counters
+    /// give no more than a lower bound, and a small hole may show later, when everything was read.
+    ///
+    /// Entries that were deleted by name (`XDEL`) are meant to be gone: they are counted and do not end the consumer, if the
+    /// server's counters tell them apart; see [`Stats::deleted`](crate::Stats::deleted). Where they do not, it ends.
+    pub fn on_unread_trimmed(mut self, policy: UnreadTrimmed) -> Self {
+        self.permissions.stop_at_trimmed = policy == UnreadTrimmed::Stop;
         self
     }
 

@@ -13,6 +13,7 @@ mod restore;
 mod session;
 mod settings;
 mod shared;
+mod unread;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -43,6 +43,10 @@ pub enum ErrorKind {
     /// The stream was replaced by one with lower IDs: choose with
     /// [`on_stream_replaced`](crate::ConsumerBuilder::on_stream_replaced).
     StreamReplaced,
+    /// Entries were trimmed before they were read, and
+    /// [`UnreadTrimmed::Stop`](crate::UnreadTrimmed::Stop) says to end there: keep more in the stream, and choose with
+    /// [`on_unread_trimmed`](crate::ConsumerBuilder::on_unread_trimmed) to go on without them.
+    UnreadTrimmed,
     /// The server is too old or configured in a way that can lose the record.
     UnsupportedServer,
     /// An entry cannot be handled, and [`OnFailure::Stop`](crate::OnFailure::Stop) says to end there: the text says which entry

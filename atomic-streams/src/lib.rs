@@ -108,7 +108,7 @@ pub mod internals;
 
 pub use async_trait::async_trait;
 pub use atomic_streams_derive::Persistable;
-pub use builder::{Consumer, ConsumerBuilder, NoHandler, RecordLost, StreamReplaced};
+pub use builder::{Consumer, ConsumerBuilder, NoHandler, RecordLost, StreamReplaced, UnreadTrimmed};
 pub use consumer::{Report, Stats, Status};
 pub use dead_letters::DeadLetters;
 pub use entry::{Entry, Fields};

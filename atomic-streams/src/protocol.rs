@@ -7,6 +7,7 @@
 //! - [`Careful`] finds the entry that kills the process.
 //! - [`Sequencer`] turns what handlers did into [`Commit`]s, each following the one before.
 //! - [`Fold`] makes one commit of several, where the user asked for it.
+//! - [`Losses`] counts the entries that went unread, each once.
 //! - [`Reconciler`] holds every reply against what was sent; the first doubt is a [`SessionEnd`].
 
 mod attaching;
@@ -14,6 +15,7 @@ mod careful;
 mod failure;
 mod fold;
 mod head;
+mod losses;
 mod messages;
 mod reconciler;
 mod sequencer;
@@ -25,9 +27,10 @@ pub use careful::Careful;
 pub use failure::{Failure, Permanent, Transient};
 pub use fold::Fold;
 pub use head::{Head, Token};
+pub use losses::{Loss, Losses};
 pub use messages::{
-    AttachReply, AttachRequest, Behind, Commit, Divergence, Operation, Owned, Permissions, Proof, Renewed, Start, Step,
-    StepReply, Trying,
+    AttachReply, AttachRequest, Behind, Cause, Commit, Divergence, Hole, Operation, Owned, Permissions, Proof, Renewed,
+    Start, Step, StepReply, Trying,
 };
 pub use reconciler::{Outcome, Reconciler, SessionEnd};
 pub use sequencer::Sequencer;

@@ -134,6 +134,7 @@ async fn the_record_says_who_owns_what(bench: Bench) {
         "@position",
         "@processed",
         "@schema",
+        "@settled",
         "@stream",
     ];
     assert_eq!(names, all);

@@ -13,7 +13,7 @@ pub const GROUP: &str = "g";
 pub const LEASE_MS: u64 = 600_000;
 
 pub const DONE: StepReply = StepReply::Committed { cursor_trouble: None, trim_trouble: None };
-pub const RENEW: Step = Step::Renew { lease_ms: LEASE_MS };
+pub const RENEW: Step = Step::Renew { lease_ms: LEASE_MS, stop_at_trimmed: false };
 
 pub fn subscription() -> Subscription {
     Subscription::new(STREAM, GROUP).unwrap()

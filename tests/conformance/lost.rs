@@ -23,6 +23,7 @@ fn may(letter: char) -> Permissions {
         start_over: letter == 'n',
         read_replaced: letter == 'r',
         skip_replaced: letter == 's',
+        stop_at_trimmed: letter == 't',
     }
 }
 

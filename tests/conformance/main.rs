@@ -43,3 +43,4 @@ mod renew;
 mod replaced;
 mod requeue;
 mod trying;
+mod unread;

@@ -10,7 +10,6 @@ conformance! {
     a_renewal_shows_what_the_server_holds,
     a_renewal_extends_the_lease,
     the_base_is_settled_when_everything_was_read,
-    trimmed_entries_are_counted_when_everything_was_read,
     a_stream_made_anew_counts_below_nothing,
     a_cursor_moved_by_hand_is_put_back,
     a_destroyed_group_is_made_anew_with_its_mark,
@@ -75,19 +74,6 @@ async fn the_base_is_settled_when_everything_was_read(bench: Bench) {
     assert_eq!(own(&bench, &request("a", 2)).await.base, Some(1));
 }
 
-async fn trimmed_entries_are_counted_when_everything_was_read(bench: Bench) {
-    let mut session = session(&bench, 6, 2).await;
-    bench.trim(STREAM, 1).await;
-    let early = renewed(&mut session).await;
-    assert_eq!((early.base, early.vanished), (Some(0), 0), "entries are left to be read");
-    session.done(Commit { entries_read: Some(3), ..session.commit(3, id(6)) }).await;
-    let settled = renewed(&mut session).await;
-    assert_eq!((settled.base, settled.vanished), (Some(3), 3));
-    let group = bench.group(STREAM, GROUP).await.unwrap();
-    assert_eq!((group.entries_read, group.lag), (Some(6), Some(0)));
-    assert_eq!(renewed(&mut session).await.vanished, 0, "they are counted once");
-}
-
 async fn a_stream_made_anew_counts_below_nothing(bench: Bench) {
     let mut session = session(&bench, 3, 3).await;
     bench.delete_key(STREAM).await;
@@ -148,7 +134,8 @@ async fn a_stream_of_another_type_is_an_error_that_renews_nothing(bench: Bench) 
     bench.delete_key(STREAM).await;
     bench.put_wrong_type(STREAM).await;
     let before = bench.picture(&[STREAM]).await;
-    let replies = session.link.send(session.owned.head.token.as_str(), &[Step::Renew { lease_ms: 1 }]).await;
+    let renew = Step::Renew { lease_ms: 1, stop_at_trimmed: false };
+    let replies = session.link.send(session.owned.head.token.as_str(), &[renew]).await;
     let error = replies.into_iter().next().unwrap().unwrap_err();
     assert!(error.words.contains("WRONGTYPE"), "{error}");
     assert_eq!(bench.picture(&[STREAM]).await, before);

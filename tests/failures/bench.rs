@@ -208,8 +208,13 @@ impl Log {
     }
 
     fn has(&self, words: &[&str]) -> bool {
+        self.count(words) > 0
+    }
+
+    /// How many lines hold all of these words.
+    pub fn count(&self, words: &[&str]) -> usize {
         let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).lines().any(|line| words.iter().all(|word| line.contains(word)))
+        String::from_utf8_lossy(&bytes).lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
     }
 }
 

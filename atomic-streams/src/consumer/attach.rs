@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::reader::Source;
 use super::restore::damaged;
 use super::session::Session;
+use super::unread::Unread;
 use super::{Status, Worker, ending};
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
@@ -211,6 +212,7 @@ impl<H: Handler> Worker<H> {
         } else if owned.created {
             info!(stream = self.stream(), group = self.group(), start = %owned.position, "this is a new subscription");
         }
+        Unread::new(&self.settings, &self.shared).attached(&owned);
         self.careful.attached(&owned, self.token.is_none(), self.settings.max_in_flight);
         if self.careful.is_on() {
             info!(

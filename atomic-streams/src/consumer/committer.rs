@@ -11,9 +11,12 @@ use tracing::{debug, warn};
 use super::gathering::Gathering;
 use super::in_flight::InFlight;
 use super::reader::Progress;
+use super::unread::Unread;
 use super::{Settings, Shared, ending};
 use crate::id::EntryId;
-use crate::protocol::{Commit, Failure, Operation, Outcome, Owned, Permanent, Reconciler, SessionEnd, Step, StepReply};
+use crate::protocol::{
+    Commit, Failure, Operation, Outcome, Owned, Permanent, Reconciler, Renewed, SessionEnd, Step, StepReply,
+};
 use crate::store::{Link, Replies, StoreError};
 
 /// Commits that one pipeline carries at most, where they are not folded.
@@ -31,6 +34,7 @@ pub(super) struct Committer {
     pub in_flight: Arc<InFlight>,
     pub reader: Arc<Progress>,
     pub shared: Arc<Shared>,
+    pub unread: Unread,
     /// Fired when this task ends.
     pub cancelled: CancellationToken,
     /// Commits up to this position are not folded.
@@ -111,7 +115,8 @@ impl Committer {
         let most_sent = if gathering.is_some() { 1 } else { MAX_SENT };
         let mut commits = Vec::with_capacity(MAX_PIPELINE);
         let mut sent = VecDeque::new();
-        let mut renew_now = false;
+        // Before the first commit: the position is still where the attach has found entries missing.
+        let mut renew_now = self.owned.vanished > 0;
         loop {
             let may_send = sent.len() < most_sent;
             let due = tokio::select! {
@@ -148,7 +153,8 @@ impl Committer {
                 }
             };
             if due == Due::Renewal {
-                steps.push(Step::Renew { lease_ms: timing.lease.as_millis() as u64 });
+                let stop_at_trimmed = self.settings.permissions.stop_at_trimmed;
+                steps.push(Step::Renew { lease_ms: timing.lease.as_millis() as u64, stop_at_trimmed });
             }
             let last = due == Due::End && steps.is_empty();
             if last {
@@ -249,9 +255,7 @@ impl Committer {
                     published += publishes(step);
                     renew_now |= self.report_trouble(cursor_trouble, trim_trouble);
                 }
-                Ok(Outcome::Renewed { vanished, cursor_repaired, cursor_trouble, .. }) => {
-                    self.report_renewal(vanished, cursor_repaired, cursor_trouble);
-                }
+                Ok(Outcome::Renewed(renewed)) => self.report_renewal(renewed),
                 Ok(Outcome::Released) => {}
                 Err(ended) => {
                     end = Some(ended);
@@ -282,19 +286,14 @@ impl Committer {
         why.starts_with("NOGROUP") || why.contains("requires the key to exist")
     }
 
-    fn report_renewal(&self, vanished: i64, cursor_repaired: bool, cursor_trouble: Option<String>) {
+    fn report_renewal(&self, renewed: Renewed) {
         let (stream, group) = (&*self.settings.stream, &*self.settings.group);
         self.shared.mark_progress();
-        if vanished > 0 {
-            self.shared.count_vanished(vanished.unsigned_abs());
-            warn!(stream, group, entries = vanished, "entries were trimmed or deleted before they were read");
-        } else if vanished < 0 {
-            warn!(stream, group, "the stream was made anew: it has counted fewer entries than were read");
-        }
-        if cursor_repaired {
+        self.unread.renewed(&renewed);
+        if renewed.cursor_repaired {
             warn!(stream, group, "somebody moved or removed the group; its cursor was put back to the position");
         }
-        if let Some(why) = cursor_trouble {
+        if let Some(why) = renewed.cursor_trouble {
             warn!(stream, group, why, "the group's cursor cannot be kept; its lag will be wrong");
         }
     }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::unread::REMEDY;
 use crate::error::{Error, ErrorKind};
-use crate::protocol::{Behind, Divergence, Failure, Permanent, SessionEnd, Stop};
+use crate::protocol::{Behind, Cause, Divergence, Failure, Hole, Permanent, SessionEnd, Stop};
 
 /// How to go on after a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub(super) fn reason(end: &SessionEnd) -> String {
         SessionEnd::Refused { key, why, .. } => format!("a commit was refused at `{key}`: {why}"),
         SessionEnd::OfGroup { end, .. } => reason(end),
         SessionEnd::Behind(behind) => behind_words(*behind),
+        SessionEnd::Trimmed(hole) => hole_words(*hole),
         SessionEnd::ReaderStale => "the reading connection does not see the newest entries".to_owned(),
         SessionEnd::Failed { failure: Failure::Transient(what), words } => format!("{what}: {words}"),
         SessionEnd::Failed { failure: Failure::Permanent(_), words } => words.clone(),
@@ -42,6 +44,7 @@ pub(super) fn next(end: SessionEnd) -> Result<Reattach, Error> {
         SessionEnd::Fenced { .. } | SessionEnd::Diverged { .. } | SessionEnd::RolledBack => Ok(Reattach::Now),
         // The attach finds it again, and knows what the user allows.
         SessionEnd::Behind(_) => Ok(Reattach::Now),
+        SessionEnd::Trimmed(hole) => Err(trimmed(hole)),
         SessionEnd::ReaderStale => Ok(Reattach::AfterPause),
         SessionEnd::Refused { key, why, .. } => {
             let code = why.split(' ').next().unwrap_or_default();
@@ -109,6 +112,7 @@ pub(super) fn stop(stop: Stop) -> Error {
             ),
         ),
         Stop::Behind(behind) => Error::new(ErrorKind::StreamReplaced, behind_words(behind)),
+        Stop::Trimmed(hole) => trimmed(hole),
         Stop::Foreign { stream, group } => Error::new(
             ErrorKind::WrongType,
             format!("the record's key belongs to group `{group}` on stream `{stream}`: choose another group name"),
@@ -130,6 +134,22 @@ pub(super) fn stop(stop: Stop) -> Error {
             ),
         ),
     }
+}
+
+/// The user wants to end where entries were trimmed before they were read.
+pub(super) fn trimmed(hole: Hole) -> Error {
+    Error::new(ErrorKind::UnreadTrimmed, hole_words(hole))
+}
+
+fn hole_words(Hole { entries, all, cause, position, first }: Hole) -> String {
+    let at_least = if all { "" } else { "at least " };
+    let how = if cause == Cause::Trimmed { "trimmed" } else { "trimmed or deleted" };
+    let first = first.map_or_else(|| "holds none".to_owned(), |first| format!("begins with {first}"));
+    format!(
+        "{at_least}{entries} entries were {how} before they were read: this subscription is at position {position}, and the \
+         stream {first}. They are lost to this group. So that it does not happen again, {REMEDY}. To go on without them, start \
+         once with `on_unread_trimmed(UnreadTrimmed::Warn)`"
+    )
 }
 
 fn behind_words(Behind { last_id, position, length }: Behind) -> String {

@@ -97,6 +97,7 @@ mod tests {
             base: None,
             last_id: id(9),
             length: 9,
+            vanished: 0,
         });
         sequencer.begin_read(Proof { first: id(1), last: id(last), digest: "d".into() });
         (1..=last).map(|ms| sequencer.entry(id(ms), Vec::new().into(), Staged::default())).collect()

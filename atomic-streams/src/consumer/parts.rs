@@ -7,9 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::attach::Trouble;
 use super::restore::damaged;
+use super::unread::Unread;
+use super::{Settings, ending};
 use crate::error::{Error, ErrorKind};
 use crate::persist::{CollectionKind, MAX_PART_BYTES, MAX_PART_ENTRIES, StateError, Stored};
-use crate::protocol::{Failure, Owned, Permanent, Step, StepReply, Timing};
+use crate::protocol::{Failure, Owned, Permanent, Step, StepReply};
 use crate::store::{Link, Scanned, StoreError};
 
 /// Entries that the first part takes, before their size is known.
@@ -30,6 +32,8 @@ pub(super) struct Reading<'a> {
     lease: Duration,
     renewed: Instant,
     shutdown: &'a CancellationToken,
+    unread: Unread,
+    stop_at_trimmed: bool,
 }
 
 /// How far a collection is read.
@@ -51,8 +55,24 @@ impl<'a> Parts<'a> {
 
 impl<'a> Reading<'a> {
     /// The lease was taken just now.
-    pub fn new(link: &'a mut dyn Link, owned: &'a Owned, timing: &Timing, shutdown: &'a CancellationToken) -> Self {
-        Self { link, owned, renew_every: timing.renew_every(), lease: timing.lease, renewed: Instant::now(), shutdown }
+    pub fn new(
+        link: &'a mut dyn Link,
+        owned: &'a Owned,
+        settings: &Settings,
+        shutdown: &'a CancellationToken,
+        unread: Unread,
+    ) -> Self {
+        let Settings { timing, permissions, .. } = settings;
+        Self {
+            link,
+            owned,
+            renew_every: timing.renew_every(),
+            lease: timing.lease,
+            renewed: Instant::now(),
+            shutdown,
+            unread,
+            stop_at_trimmed: permissions.stop_at_trimmed,
+        }
     }
 
     /// Plain fields and the sizes of collections.
@@ -123,12 +143,14 @@ impl<'a> Reading<'a> {
         if self.renewed.elapsed() < self.renew_every {
             return Ok(());
         }
-        let renew = Step::Renew { lease_ms: self.lease.as_millis() as u64 };
+        let renew = Step::Renew { lease_ms: self.lease.as_millis() as u64, stop_at_trimmed: self.stop_at_trimmed };
         match self.link.send(self.owned.head.token.as_str(), &[renew]).await.into_iter().next() {
-            Some(Ok(StepReply::Renewed(_))) => {
+            Some(Ok(StepReply::Renewed(renewed))) => {
+                self.unread.renewed(&renewed);
                 self.renewed = Instant::now();
                 Ok(())
             }
+            Some(Ok(StepReply::Trimmed(hole))) => Err(ending::trimmed(hole).into()),
             Some(Err(error)) => Err(error.into()),
             _ => Err(changed().into()),
         }

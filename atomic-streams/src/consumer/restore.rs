@@ -10,6 +10,7 @@ use super::Worker;
 use super::attach::Trouble;
 use super::hold::guard;
 use super::parts::{Parts, Reading, Record, missed};
+use super::unread::Unread;
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
 use crate::persist::{
@@ -30,7 +31,8 @@ impl<H: Handler> Worker<H> {
         let accepted = self.attaching.accepted_schema().to_owned();
         let (plan, stored) = self.plan(&accepted)?;
         let shutdown = self.shutdown.clone();
-        let mut reading = Reading::new(link, owned, &self.settings.timing, &shutdown);
+        let mut reading =
+            Reading::new(link, owned, &self.settings, &shutdown, Unread::new(&self.settings, &self.shared));
         let mut record = reading.record(&stored).await?;
         if plan.migrate.is_some() {
             self.add_plain_values(&mut reading, &plan, &stored, &mut record).await?;

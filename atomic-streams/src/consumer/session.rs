@@ -16,6 +16,7 @@ use super::failing::Next;
 use super::hold::{Held, guard};
 use super::in_flight::InFlight;
 use super::reader::{self, Batch, Progress};
+use super::unread::Unread;
 use super::{Settings, Status, Worker, ending};
 use crate::entry::{self, Entry};
 use crate::error::Error;
@@ -99,6 +100,7 @@ impl<H: Handler> Worker<H> {
             in_flight: Arc::clone(&in_flight),
             reader: Arc::clone(&progress),
             shared: Arc::clone(&self.shared),
+            unread: Unread::new(settings, &self.shared),
             cancelled: cancelled.clone(),
             alone_until: self.alone_until,
         };

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::in_flight::InFlight;
 use crate::id::EntryId;
+use crate::protocol::{Cause, Losses};
 
 /// What a consumer is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +65,18 @@ pub struct Stats {
     pub in_flight: u64,
     /// The last entry whose effects are committed; `None` before the first attach.
     pub position: Option<EntryId>,
-    /// Entries that went from the stream before they were read (trimmed or deleted).
+    /// Entries that went from the stream before they were read, trimmed or deleted: they are lost to this group.
+    ///
+    /// They are counted by renewals, every third of the lease, from the stream's own counters. The count is exact whenever the
+    /// consumer has read everything, or nothing of what the stream still holds; in between it may be too low for a while. A
+    /// stream that is deleted as a whole takes its counters with it: what it held unread is not counted. Nor is what goes
+    /// before the counters are known, where a subscription began in the midst of a stream.
     pub vanished: u64,
+    /// Those of them that are known to have been trimmed: since the last exact count, no entry behind it was deleted by name.
+    pub trimmed: u64,
+    /// Those of them that are known to have been deleted by name (`XDEL`): the stream still has an entry from before the last
+    /// exact count, so none behind it was trimmed. Of the rest (`vanished` less these two) the server does not tell.
+    pub deleted: u64,
 }
 
 /// What a consumer did until its end.
@@ -76,6 +87,8 @@ pub struct Report {
     pub processed: u64,
     /// The last entry whose effects are committed; `None` if it never attached.
     pub position: Option<EntryId>,
+    /// Entries that went from the stream before they were read, trimmed or deleted; see [`Stats::vanished`].
+    pub vanished: u64,
     /// Ownership was given up cleanly, so that a standby takes over at once; `false` if the server could not be told.
     pub released: bool,
 }
@@ -102,6 +115,9 @@ pub(crate) struct Shared {
     /// That of the session that began last.
     in_flight: Mutex<Option<Arc<InFlight>>>,
     vanished: AtomicU64,
+    trimmed: AtomicU64,
+    deleted: AtomicU64,
+    losses: Mutex<Losses>,
     position: Mutex<Option<EntryId>>,
     /// The present session has been confirmed by a reply.
     progress: AtomicBool,
@@ -120,6 +136,9 @@ impl Shared {
             recoveries: AtomicU64::new(0),
             in_flight: Mutex::new(None),
             vanished: AtomicU64::new(0),
+            trimmed: AtomicU64::new(0),
+            deleted: AtomicU64::new(0),
+            losses: Mutex::default(),
             position: Mutex::new(None),
             progress: AtomicBool::new(false),
         }
@@ -148,12 +167,14 @@ impl Shared {
             in_flight: self.in_flight().as_ref().map_or(0, |in_flight| in_flight.commits() as u64),
             position: *self.position.lock().unwrap_or_else(PoisonError::into_inner),
             vanished: self.vanished.load(Relaxed),
+            trimmed: self.trimmed.load(Relaxed),
+            deleted: self.deleted.load(Relaxed),
         }
     }
 
     pub fn report(&self, released: bool) -> Report {
         let stats = self.stats();
-        Report { processed: stats.processed, position: stats.position, released }
+        Report { processed: stats.processed, position: stats.position, vanished: stats.vanished, released }
     }
 
     pub fn set_position(&self, position: EntryId) {
@@ -198,8 +219,18 @@ impl Shared {
         self.recoveries.fetch_add(1, Relaxed);
     }
 
-    pub fn count_vanished(&self, entries: u64) {
+    pub fn count_vanished(&self, entries: u64, cause: Cause) {
         self.vanished.fetch_add(entries, Relaxed);
+        match cause {
+            Cause::Trimmed => self.trimmed.fetch_add(entries, Relaxed),
+            Cause::Deleted => self.deleted.fetch_add(entries, Relaxed),
+            Cause::Either => return,
+        };
+    }
+
+    /// What has been told of in all sessions.
+    pub fn losses(&self) -> MutexGuard<'_, Losses> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn set_in_flight(&self, in_flight: Arc<InFlight>) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::id::EntryId;
 
-use super::messages::{AttachReply, AttachRequest, Behind, Owned, Permissions, Start};
+use super::messages::{AttachReply, AttachRequest, Behind, Hole, Owned, Permissions, Start};
 use super::timing::Timing;
 
 /// The attaches of one consumer object, from its first to its last.
@@ -47,6 +47,7 @@ pub enum Stop {
     RecordLost { cursor: EntryId },
     GroupInUse { cursor: EntryId, pending: u64 },
     Behind(Behind),
+    Trimmed(Hole),
     Foreign { stream: String, group: String },
     Format { format: String },
     WrongType { key: String, holds: String },
@@ -128,6 +129,7 @@ impl Attaching {
             AttachReply::Lost { cursor } => AttachNext::Stop(Stop::RecordLost { cursor }),
             AttachReply::Adopt { cursor, pending } => AttachNext::Stop(Stop::GroupInUse { cursor, pending }),
             AttachReply::Behind(behind) => AttachNext::Stop(Stop::Behind(behind)),
+            AttachReply::Trimmed(hole) => AttachNext::Stop(Stop::Trimmed(hole)),
             AttachReply::Foreign { stream, group } => AttachNext::Stop(Stop::Foreign { stream, group }),
             AttachReply::Format { format } => AttachNext::Stop(Stop::Format { format }),
             AttachReply::WrongType { key, holds } => AttachNext::Stop(Stop::WrongType { key, holds }),
@@ -179,6 +181,7 @@ mod tests {
             base: None,
             last_id: EntryId::new(7, 0),
             length: 1,
+            vanished: 0,
         })
     }
 

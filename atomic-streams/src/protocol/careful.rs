@@ -95,6 +95,7 @@ mod tests {
             base: None,
             last_id: id(9),
             length: 6,
+            vanished: 0,
         }
     }
 

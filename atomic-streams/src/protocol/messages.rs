@@ -32,6 +32,8 @@ pub struct Permissions {
     pub read_replaced: bool,
     /// The stream was replaced by one with lower IDs: skip what it holds.
     pub skip_replaced: bool,
+    /// Less than the ordinary: do not go on where entries were trimmed before they were read.
+    pub stop_at_trimmed: bool,
 }
 
 /// The arguments of one attach.
@@ -72,6 +74,8 @@ pub struct Owned {
     pub last_id: EntryId,
     /// Entries in the stream.
     pub length: u64,
+    /// Entries that went unread from the stream, for a renewal to count; below 0, the stream was made anew.
+    pub vanished: i64,
 }
 
 /// An entry that may have killed its process, as `@trying` says it: `ID tries`.
@@ -104,6 +108,28 @@ pub struct Behind {
     pub length: u64,
 }
 
+/// How entries went from the stream before they were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    Trimmed,
+    /// One by one, by name.
+    Deleted,
+    /// One or the other: the stream's counters do not tell.
+    Either,
+}
+
+/// Entries were trimmed before they were read, and the user wants to end there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hole {
+    pub entries: u64,
+    /// There are no more of them.
+    pub all: bool,
+    pub cause: Cause,
+    pub position: EntryId,
+    /// The first entry that the stream still has.
+    pub first: Option<EntryId>,
+}
+
 /// The replies of `attach.lua`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttachReply {
@@ -114,6 +140,7 @@ pub enum AttachReply {
     Lost { cursor: EntryId },
     Adopt { cursor: EntryId, pending: u64 },
     Behind(Behind),
+    Trimmed(Hole),
     Foreign { stream: String, group: String },
     Format { format: String },
     WrongType { key: String, holds: String },
@@ -194,7 +221,11 @@ impl Commit {
 #[expect(clippy::large_enum_variant, reason = "nearly every step is a commit: a box would cost more than it saves")]
 pub enum Step {
     Commit(Commit),
-    Renew { lease_ms: u64 },
+    Renew {
+        lease_ms: u64,
+        /// Nothing is written where entries were trimmed before they were read.
+        stop_at_trimmed: bool,
+    },
     Release,
 }
 
@@ -222,6 +253,9 @@ pub struct Renewed {
     pub base: Option<i64>,
     /// Entries that went unread from the stream; below 0, the stream was made anew.
     pub vanished: i64,
+    pub cause: Cause,
+    /// No other entry has vanished that is not counted.
+    pub all: bool,
     /// The group's cursor had to be put right.
     pub cursor_repaired: bool,
     /// Why the cursor could not be put right.
@@ -238,4 +272,5 @@ pub enum StepReply {
     Diverged { found: String, position: String, why: Divergence },
     Refused { key: String, why: String },
     Behind(Behind),
+    Trimmed(Hole),
 }

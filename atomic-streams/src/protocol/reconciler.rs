@@ -3,7 +3,7 @@
 use crate::id::EntryId;
 
 use super::failure::Failure;
-use super::messages::{Behind, Commit, Divergence, Owned, Step, StepReply};
+use super::messages::{Behind, Commit, Divergence, Hole, Owned, Renewed, Step, StepReply};
 
 /// The settling end of a session: knows what the server has confirmed, and what it must show next.
 ///
@@ -28,14 +28,7 @@ pub enum Outcome {
         /// An output was not trimmed, and why.
         trim_trouble: Option<String>,
     },
-    Renewed {
-        /// Entries that went unread from the stream; below 0, the stream was made anew.
-        vanished: i64,
-        cursor_repaired: bool,
-        cursor_trouble: Option<String>,
-        /// The stream's last ID.
-        last_id: EntryId,
-    },
+    Renewed(Renewed),
     Released,
 }
 
@@ -55,6 +48,8 @@ pub enum SessionEnd {
     OfGroup { last: EntryId, end: Box<Self> },
     /// The stream's last ID is before the position.
     Behind(Behind),
+    /// Entries were trimmed before they were read, and the user wants to end there.
+    Trimmed(Hole),
     /// The reader waits, and entries are there: it sits on another server.
     ReaderStale,
     /// An error reply, a broken connection, a time-out: what was sent may have been applied.
@@ -97,6 +92,7 @@ impl Reconciler {
                 Err(of_step(step, SessionEnd::Refused { entry, key, why }))
             }
             (_, StepReply::Behind(behind)) => Err(SessionEnd::Behind(behind)),
+            (_, StepReply::Trimmed(hole)) => Err(SessionEnd::Trimmed(hole)),
             (Step::Commit(commit), StepReply::Committed { cursor_trouble, trim_trouble }) => {
                 self.committed = commit.leads_to;
                 self.position = commit.position;
@@ -117,12 +113,7 @@ impl Reconciler {
                 }
                 self.undelivered = undelivered;
                 self.base = renewed.base;
-                Ok(Outcome::Renewed {
-                    vanished: renewed.vanished,
-                    cursor_repaired: renewed.cursor_repaired,
-                    cursor_trouble: renewed.cursor_trouble,
-                    last_id: renewed.last_id,
-                })
+                Ok(Outcome::Renewed(renewed))
             }
             (Step::Release, StepReply::Released { .. }) => Ok(Outcome::Released),
             (step, reply) => Err(SessionEnd::Failed {
@@ -151,7 +142,7 @@ fn of_step(step: &Step, end: SessionEnd) -> SessionEnd {
 #[cfg(test)]
 mod tests {
     use super::super::head::Head;
-    use super::super::messages::Renewed;
+    use super::super::messages::Cause;
     use super::*;
 
     fn id(ms: u64) -> EntryId {
@@ -171,6 +162,7 @@ mod tests {
             base: Some(2),
             last_id: id(9),
             length: 6,
+            vanished: 0,
         })
     }
 
@@ -193,7 +185,7 @@ mod tests {
     }
 
     const DONE: StepReply = StepReply::Committed { cursor_trouble: None, trim_trouble: None };
-    const RENEW: Step = Step::Renew { lease_ms: 9 };
+    const RENEW: Step = Step::Renew { lease_ms: 9, stop_at_trimmed: false };
 
     fn renewed(sequence: u64, position: u64, last_entry: u64) -> StepReply {
         StepReply::Renewed(Renewed {
@@ -203,6 +195,8 @@ mod tests {
             last_entry: Some(id(last_entry)),
             base: Some(1),
             vanished: 0,
+            cause: Cause::Either,
+            all: true,
             cursor_repaired: false,
             cursor_trouble: None,
         })

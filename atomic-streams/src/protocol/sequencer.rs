@@ -132,6 +132,7 @@ mod tests {
             base: None,
             last_id: EntryId::new(9, 0),
             length: 6,
+            vanished: 0,
         })
     }
 

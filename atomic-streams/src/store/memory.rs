@@ -3,6 +3,7 @@
 mod attach;
 mod by_hand;
 mod commit;
+mod counting;
 mod entries;
 mod faults;
 mod history;

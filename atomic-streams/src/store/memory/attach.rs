@@ -1,10 +1,13 @@
 //! `attach.lua`, check by check.
 
+use super::counting::{Count, Known};
 use super::keys::{ErrorReply, Hash, Keys};
-use super::record::{id, named, number, optional_number};
+use super::record::{id, named, number, optional_id, optional_number};
 use super::stream::{Group, Stream};
 use crate::id::EntryId;
-use crate::protocol::{AttachReply, AttachRequest, Behind, Head, Owned, Start, Subscription, Token, Trying};
+use crate::protocol::{
+    AttachReply, AttachRequest, Behind, Cause, Head, Hole, Owned, Start, Subscription, Token, Trying,
+};
 
 /// Takes ownership of a subscription, or says why not. `now_us` is the server's clock.
 pub(super) fn attach(
@@ -60,6 +63,7 @@ pub(super) fn attach(
         base: plan.base,
         last_id,
         length,
+        vanished: plan.vanished,
     }))
 }
 
@@ -74,14 +78,29 @@ struct Held {
     position: EntryId,
     processed: i64,
     base: Option<i64>,
+    settled: EntryId,
 }
 
 /// Where an attach begins.
 struct Plan {
     position: EntryId,
     base: Option<i64>,
+    settled: EntryId,
+    /// Entries that went unread; below 0, the stream was made anew.
+    vanished: i64,
     /// Later IDs must be made to follow the position.
     replaced: bool,
+}
+
+impl Plan {
+    fn new(position: EntryId, base: Option<i64>, settled: EntryId) -> Self {
+        Self { position, base, settled, vanished: 0, replaced: false }
+    }
+
+    /// What the stream has counted has nothing to do with what was read before.
+    fn anew(position: EntryId, base: i64, replaced: bool) -> Self {
+        Self { position, base: Some(base), settled: position, vanished: -1, replaced }
+    }
 }
 
 /// Whether the record may be taken.
@@ -127,6 +146,7 @@ fn examine(
         position: id(record, "@position")?,
         processed: number(record, "@processed")?,
         base: optional_number(record, "@base")?,
+        settled: optional_id(record, "@settled")?.unwrap_or(EntryId::MIN),
         lease,
         is_anothers: instance != request.instance,
         trying: Trying::parse(&text("@trying")),
@@ -154,7 +174,7 @@ fn decide(
     let processed = held.map_or(0, |held| held.processed);
     let may = request.permissions;
     let mut plan = match (held, group) {
-        (Some(held), _) => Plan { position: held.position, base: held.base, replaced: false },
+        (Some(held), _) => Plan::new(held.position, held.base, held.settled),
         (None, Some(group)) if group.marked && !may.start_over => {
             return Ok(Err(AttachReply::Lost { cursor: group.cursor }));
         }
@@ -174,21 +194,29 @@ fn decide(
             } else {
                 first.is_none_or(|first| position < first.id).then_some(gone)
             };
-            Plan { position, base, replaced: false }
+            Plan::new(position, base, position)
         }
     };
     plan.replaced = last_id < plan.position;
     if plan.replaced && length > 0 {
         if may.read_replaced {
-            plan = Plan { position: EntryId::MIN, base: Some(gone - processed), replaced: false };
+            plan = Plan::anew(EntryId::MIN, gone - processed, false);
         } else if may.skip_replaced {
-            plan = Plan { position: last_id, base: Some(added - processed), replaced: false };
+            plan = Plan::anew(last_id, added - processed, false);
         } else {
             return Ok(Err(AttachReply::Behind(Behind { last_id, position: plan.position, length })));
         }
     } else if plan.replaced {
         // Nothing is left to read of what an empty stream has counted.
-        plan.base = Some(added - processed);
+        plan = Plan::anew(plan.position, added - processed, true);
+    } else if let Some(&Held { position, processed, base: base @ Some(_), settled, .. }) = held {
+        let Count { vanished, cause, all, .. } = stream.count(Known { position, processed, base, settled })?;
+        if vanished > 0 && may.stop_at_trimmed && cause != Cause::Deleted {
+            let first = stream.entries.first().map(|entry| entry.id);
+            let hole = Hole { entries: vanished.unsigned_abs(), all, cause, position, first };
+            return Ok(Err(AttachReply::Trimmed(hole)));
+        }
+        plan.vanished = vanished;
     }
     Ok(Ok(plan))
 }
@@ -218,6 +246,7 @@ fn write_record(
         ("@lease", (now_ms + request.lease_ms).to_string()),
         ("@position", plan.position.to_string()),
         ("@base", plan.base.map(|base| base.to_string()).unwrap_or_default()),
+        ("@settled", plan.settled.to_string()),
     ];
     if is_new {
         fields.extend([

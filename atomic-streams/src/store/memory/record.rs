@@ -15,6 +15,11 @@ pub(super) fn id(record: &Hash, name: &str) -> Result<EntryId, ErrorReply> {
     parsed(record, name)?.ok_or_else(|| unreadable(name))
 }
 
+/// A field that is an entry ID, or not there.
+pub(super) fn optional_id(record: &Hash, name: &str) -> Result<Option<EntryId>, ErrorReply> {
+    parsed(record, name)
+}
+
 /// A field that is a number; 0 if it is not there.
 pub(super) fn number(record: &Hash, name: &str) -> Result<i64, ErrorReply> {
     Ok(parsed(record, name)?.unwrap_or(0))

@@ -1,10 +1,11 @@
 //! `renew.lua` and `release.lua`.
 
+use super::counting::{Count, Known};
 use super::keys::{ErrorReply, Hash, Keys};
-use super::record::{id, named, number, optional_number};
+use super::record::{id, named, number, optional_id, optional_number};
 use super::stream::Stream;
 use crate::id::EntryId;
-use crate::protocol::{Behind, Head, Renewed, StepReply, Subscription};
+use crate::protocol::{Behind, Cause, Head, Hole, Renewed, StepReply, Subscription};
 
 /// Keeps the lease, puts the group's cursor right, and says what the server holds.
 pub(super) fn renew(
@@ -12,6 +13,7 @@ pub(super) fn renew(
     subscription: &Subscription,
     token: &str,
     lease_ms: u64,
+    stop_at_trimmed: bool,
     now_ms: u64,
 ) -> Result<StepReply, ErrorReply> {
     let record = keys.hash(subscription.record())?;
@@ -20,7 +22,8 @@ pub(super) fn renew(
         Err(owner) => return Ok(StepReply::Fenced { owner }),
     };
     let (position, processed) = (id(record, "@position")?, number(record, "@processed")?);
-    let mut base = optional_number(record, "@base")?;
+    let base = optional_number(record, "@base")?;
+    let settled = optional_id(record, "@settled")?.unwrap_or(EntryId::MIN);
     let no_stream = Stream::default();
     let stream = keys.stream(subscription.stream())?.unwrap_or(&no_stream);
     let mut last_id = stream.last_id;
@@ -29,19 +32,18 @@ pub(super) fn renew(
     if stream.length() > 0 && last_id < position {
         return Ok(StepReply::Behind(Behind { last_id, position, length: stream.length() }));
     }
-    let mut vanished = 0;
-    // Nothing is left to read.
-    if last_id == position || (stream.length() == 0 && last_id < position) {
-        let added = i64::try_from(stream.added).map_err(|_| ErrorReply::new("ERR too many entries"))?;
-        let settled = added - processed;
-        vanished = base.map_or(0, |base| settled - base);
-        base = Some(settled);
+    let Count { vanished, cause, all, base } = stream.count(Known { position, processed, base, settled })?;
+    if vanished > 0 && stop_at_trimmed && cause != Cause::Deleted {
+        let first = stream.entries.first().map(|entry| entry.id);
+        return Ok(StepReply::Trimmed(Hole { entries: vanished.unsigned_abs(), all, cause, position, first }));
     }
+    let settled = if all { position } else { settled };
 
     // From here on: writes. The lease first: the cursor is a courtesy and must not cost it.
     let lease = (now_ms + lease_ms).to_string();
     let base_text = base.map(|base| base.to_string()).unwrap_or_default();
-    let fields = [("@lease", lease.as_bytes()), ("@base", base_text.as_bytes())];
+    let settled = settled.to_string();
+    let fields = [("@lease", lease.as_bytes()), ("@base", base_text.as_bytes()), ("@settled", settled.as_bytes())];
     keys.set_fields(subscription.record(), fields)?;
     let entries_read = base.map(|base| base + processed);
     let trouble = put_cursor_right(keys, subscription, position, entries_read).err();
@@ -53,6 +55,8 @@ pub(super) fn renew(
         last_entry,
         base,
         vanished,
+        cause,
+        all,
         cursor_repaired: cursor != Some(position),
         cursor_trouble: trouble.map(|why| why.to_string()),
     }))

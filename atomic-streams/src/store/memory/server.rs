@@ -172,7 +172,9 @@ impl Server {
                 let reply = self.write(|keys| commit(keys, subscription, token, step, now_ms));
                 fault.map_or(reply, |fault| Err(fault.error()))
             }
-            Step::Renew { lease_ms } => self.write(|keys| renew(keys, subscription, token, *lease_ms, now_ms)),
+            Step::Renew { lease_ms, stop_at_trimmed } => {
+                self.write(|keys| renew(keys, subscription, token, *lease_ms, *stop_at_trimmed, now_ms))
+            }
             Step::Release => {
                 self.write(|keys| release(keys, subscription, token)).map(|was_owner| StepReply::Released { was_owner })
             }

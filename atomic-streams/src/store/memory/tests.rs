@@ -166,7 +166,7 @@ async fn a_full_server_lets_the_owner_keep_its_lease() {
     let owned = attach(&mut link, "a", 1).await;
     store.set_out_of_memory(true);
     let full = Failure::Transient(Transient::OutOfMemory);
-    let steps = [Step::Renew { lease_ms: 9 }, commit(0, EntryId::new(1, 0)), Step::Release];
+    let steps = [Step::Renew { lease_ms: 9, stop_at_trimmed: false }, commit(0, EntryId::new(1, 0)), Step::Release];
     let replies = send(&mut link, &owned.head, &steps).await;
     assert!(matches!(replies[0], Ok(StepReply::Renewed(_))));
     assert_eq!(replies[1..], [Err(full)]);

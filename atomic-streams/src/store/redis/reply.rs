@@ -8,7 +8,8 @@ use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
 use crate::persist::StoredEntry;
 use crate::protocol::{
-    AttachReply, Behind, Divergence, Failure, Head, Owned, Permanent, Renewed, StepReply, Transient, Trying,
+    AttachReply, Behind, Cause, Divergence, Failure, Head, Hole, Owned, Permanent, Renewed, StepReply, Transient,
+    Trying,
 };
 use crate::store::{Loaded, Requeued, Scanned, StoreError};
 
@@ -61,6 +62,7 @@ pub(super) fn attach(value: Value) -> Result<AttachReply, StoreError> {
         "LOST" => AttachReply::Lost { cursor: parts.id()? },
         "ADOPT" => AttachReply::Adopt { cursor: parts.id()?, pending: parts.number()? },
         "BEHIND" => AttachReply::Behind(parts.behind()?),
+        "TRIMMED" => AttachReply::Trimmed(parts.hole()?),
         "FOREIGN" => AttachReply::Foreign { stream: parts.text()?, group: parts.text()? },
         "FORMAT" => AttachReply::Format { format: parts.text()? },
         "WRONGTYPE" => AttachReply::WrongType { key: parts.text()?, holds: parts.text()? },
@@ -79,7 +81,21 @@ fn owned(parts: &mut Parts) -> Result<Owned, StoreError> {
     parts.skip()?;
     let abandoned = parts.number::<u64>()? == 1;
     let trying = Trying::parse(&parts.text()?);
-    Ok(Owned { head, epoch, created, released, abandoned, trying, position, processed, base, last_id, length })
+    let vanished = parts.number()?;
+    Ok(Owned {
+        head,
+        epoch,
+        created,
+        released,
+        abandoned,
+        trying,
+        position,
+        processed,
+        base,
+        last_id,
+        length,
+        vanished,
+    })
 }
 
 pub(super) fn load(value: Value) -> Result<Option<Loaded>, StoreError> {
@@ -136,6 +152,8 @@ fn outcome(value: Value) -> Result<StepReply, StoreError> {
                 vanished: parts.number()?,
                 cursor_repaired: parts.number::<u64>()? != 0,
                 cursor_trouble: parts.optional_text()?,
+                cause: parts.cause()?,
+                all: parts.number::<u64>()? == 1,
             })
         }
         "FENCED" => StepReply::Fenced { owner: parts.text()? },
@@ -152,6 +170,7 @@ fn outcome(value: Value) -> Result<StepReply, StoreError> {
         },
         "REFUSED" => StepReply::Refused { key: parts.text()?, why: parts.text()? },
         "BEHIND" => StepReply::Behind(parts.behind()?),
+        "TRIMMED" => StepReply::Trimmed(parts.hole()?),
         other => return Err(StoreError::unexpected(other)),
     })
 }
@@ -284,6 +303,22 @@ impl Parts {
     pub fn head(&mut self) -> Result<Head, StoreError> {
         let text = self.text()?;
         Head::parse(&text).ok_or_else(|| StoreError::unexpected(&text))
+    }
+
+    fn cause(&mut self) -> Result<Cause, StoreError> {
+        Ok(match self.text()?.as_str() {
+            "trimmed" => Cause::Trimmed,
+            "deleted" => Cause::Deleted,
+            "either" => Cause::Either,
+            other => return Err(StoreError::unexpected(other)),
+        })
+    }
+
+    fn hole(&mut self) -> Result<Hole, StoreError> {
+        let (entries, all, cause) = (self.number()?, self.number::<u64>()? == 1, self.cause()?);
+        let position = self.id()?;
+        let first = self.optional_text()?.and_then(|text| text.parse().ok());
+        Ok(Hole { entries, all, cause, position, first })
     }
 
     pub fn behind(&mut self) -> Result<Behind, StoreError> {

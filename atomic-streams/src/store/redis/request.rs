@@ -28,7 +28,13 @@ pub(super) fn attach(scripts: &Scripts, subscription: &Subscription, request: &A
     command.arg(&request.accepted_schema).arg(&request.new_schema);
     command.arg(request.expired_lease.as_deref().unwrap_or(""));
     let may = request.permissions;
-    let letters = [(may.adopt_group, 'a'), (may.start_over, 'n'), (may.read_replaced, 'r'), (may.skip_replaced, 's')];
+    let letters = [
+        (may.adopt_group, 'a'),
+        (may.start_over, 'n'),
+        (may.read_replaced, 'r'),
+        (may.skip_replaced, 's'),
+        (may.stop_at_trimmed, 't'),
+    ];
     command.arg(letters.iter().filter(|(allowed, _)| *allowed).map(|(_, letter)| *letter).collect::<String>());
     command
 }
@@ -105,10 +111,10 @@ pub(super) fn add(stream: &str, fields: &Fields) -> Cmd {
 pub(super) fn step(scripts: &Scripts, subscription: &Subscription, token: &str, step: &Step) -> Cmd {
     match step {
         Step::Commit(commit) => self::commit(scripts, subscription, token, commit),
-        Step::Renew { lease_ms } => {
-            let mut command = evalsha(&scripts.renew, 6, 256);
+        Step::Renew { lease_ms, stop_at_trimmed } => {
+            let mut command = evalsha(&scripts.renew, 7, 256);
             command.arg(2).arg(subscription.record()).arg(subscription.stream());
-            command.arg(token).arg(*lease_ms).arg(subscription.group());
+            command.arg(token).arg(*lease_ms).arg(subscription.group()).arg(if *stop_at_trimmed { "t" } else { "" });
             command
         }
         Step::Release => {
