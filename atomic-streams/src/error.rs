@@ -47,6 +47,11 @@ pub enum ErrorKind {
     /// [`UnreadTrimmed::Stop`](crate::UnreadTrimmed::Stop) says to end there: keep more in the stream, and choose with
     /// [`on_unread_trimmed`](crate::ConsumerBuilder::on_unread_trimmed) to go on without them.
     UnreadTrimmed,
+    /// There is no such stream: correct its name, or wait until it has entries.
+    NoStream,
+    /// The stream has no group, so nothing of it was committed: start a consumer first, or say with
+    /// [`without_groups`](crate::Retention::without_groups) that none is needed.
+    NoGroup,
     /// The server is too old or configured in a way that can lose the record.
     UnsupportedServer,
     /// An entry cannot be handled, and [`OnFailure::Stop`](crate::OnFailure::Stop) says to end there: the text says which entry

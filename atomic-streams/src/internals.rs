@@ -6,7 +6,7 @@ pub use crate::protocol::*;
 pub use crate::staged::{Publish, Staged};
 pub use crate::store::memory::{GroupInfo, MemoryStore, StreamInfo};
 pub use crate::store::redis::RedisStore;
-pub use crate::store::{Findings, Letters, Link, Loaded, Requeued, Scanned, Store, StoreError};
+pub use crate::store::{Findings, Letters, Link, Loaded, Requeued, Scanned, Store, StoreError, Trimmer};
 
 /// What a proof says of the last entry of a read.
 pub fn digest(entry: &Entry) -> String {

@@ -64,7 +64,8 @@
 //! 4. **A consumer** ([`Consumer::builder`]) runs it. One consumer of a group is active at a time; others stand by.
 //! 5. **The handle** ([`ConsumerHandle`]) shows what it does and shuts it down.
 //! 6. **What cannot be handled** blocks, or is given up as [`OnFailure`] says; [`DeadLetters`] shows it and puts it back.
-//! 7. **Tests** need no server: [`TestDriver`] adds the crashes, lost replies and rollbacks.
+//! 7. **The stream grows** until it is trimmed: [`Retention`] removes what every group has committed.
+//! 8. **Tests** need no server: [`TestDriver`] adds the crashes, lost replies and rollbacks.
 //!
 //! # Delivery
 //!
@@ -91,6 +92,7 @@ mod producer;
 #[cfg_attr(feature = "internals", allow(missing_docs, reason = "shown to this repository's tests alone"))]
 mod protocol;
 mod random;
+pub mod retention;
 mod retry;
 mod script;
 mod staged;
@@ -120,6 +122,7 @@ pub use letter::DeadLetter;
 pub use persist::{Persistable, StateDeque, StateError, StateFields, StateMap, StateSet};
 pub use producer::Producer;
 pub use redis;
+pub use retention::Retention;
 pub use retry::{OnFailure, RetryPolicy};
 pub use staged::Trim;
 pub use store::memory::{GroupInfo, MemoryStore, StreamInfo};

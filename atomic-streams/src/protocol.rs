@@ -8,6 +8,7 @@
 //! - [`Sequencer`] turns what handlers did into [`Commit`]s, each following the one before.
 //! - [`Fold`] makes one commit of several, where the user asked for it.
 //! - [`Losses`] counts the entries that went unread, each once.
+//! - [`TrimRequest`] and [`TrimReply`] are for trimming, beside all of this.
 //! - [`Reconciler`] holds every reply against what was sent; the first doubt is a [`SessionEnd`].
 
 mod attaching;
@@ -18,6 +19,7 @@ mod head;
 mod losses;
 mod messages;
 mod reconciler;
+mod retaining;
 mod sequencer;
 mod subscription;
 mod timing;
@@ -33,6 +35,7 @@ pub use messages::{
     Start, Step, StepReply, Trying,
 };
 pub use reconciler::{Outcome, Reconciler, SessionEnd};
+pub use retaining::{Floors, Holder, Holding, Reader, Removal, TrimReply, TrimRequest, Trimmed};
 pub use sequencer::Sequencer;
 pub use subscription::Subscription;
 pub use timing::Timing;

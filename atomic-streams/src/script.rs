@@ -51,6 +51,9 @@ impl Scripts {
     }
 }
 
+/// For retention.
+pub(crate) static TRIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/trim.lua")));
+
 /// These two are for dead letters that are put back.
 pub(crate) static REQUEUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/requeue.lua")));
 pub(crate) static WITHDRAW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/withdraw.lua")));

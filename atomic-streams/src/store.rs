@@ -14,7 +14,9 @@ use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::letter::DeadLetter;
 use crate::persist::{CollectionKind, StoredEntry};
-use crate::protocol::{AttachReply, AttachRequest, Failure, Head, Step, StepReply, Subscription, Token, Transient};
+use crate::protocol::{
+    AttachReply, AttachRequest, Failure, Head, Step, StepReply, Subscription, Token, Transient, TrimReply, TrimRequest,
+};
 
 /// A server that holds streams and records.
 #[async_trait]
@@ -35,6 +37,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Opens a connection for dead letters.
     async fn letters(&self) -> Result<Box<dyn Letters>, StoreError>;
+
+    /// Opens a connection for retention.
+    async fn trimmer(&self) -> Result<Box<dyn Trimmer>, StoreError>;
 
     /// Asks for a place on a connection that waits for many subscriptions of this process at once: this one has read up to
     /// `after` under `token`. `None` where nothing is shared.
@@ -92,6 +97,16 @@ pub trait Letters: Send {
 
     /// Removes an entry. Whether it was there.
     async fn remove(&mut self, letters: &str, id: EntryId) -> Result<bool, StoreError>;
+}
+
+/// A connection for retention.
+#[async_trait]
+pub trait Trimmer: Send {
+    /// The names of the stream's groups; `None` if there is no such stream.
+    async fn groups(&mut self, stream: &str) -> Result<Option<Vec<Vec<u8>>>, StoreError>;
+
+    /// Does a part of a trim.
+    async fn trim(&mut self, request: &TrimRequest) -> Result<TrimReply, StoreError>;
 }
 
 /// What became of a letter that was to be requeued.

@@ -42,5 +42,6 @@ mod release;
 mod renew;
 mod replaced;
 mod requeue;
+mod retention;
 mod trying;
 mod unread;

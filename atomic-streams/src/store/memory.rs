@@ -16,6 +16,7 @@ mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod trimmer;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ pub use self::by_hand::{GroupInfo, StreamInfo};
 use self::letters::MemoryLetters;
 use self::link::MemoryLink;
 use self::server::Shared;
-use super::{Findings, Letters, Link, Store, StoreError};
+use self::trimmer::MemoryTrimmer;
+use super::{Findings, Letters, Link, Store, StoreError, Trimmer};
 use crate::protocol::Subscription;
 
 /// A server in this process's memory, for tests and for trying things out.
@@ -61,6 +63,11 @@ impl Store for MemoryStore {
     async fn letters(&self) -> Result<Box<dyn Letters>, StoreError> {
         let number = self.shared.server().connect()?;
         Ok(Box::new(MemoryLetters { shared: Arc::clone(&self.shared), number }))
+    }
+
+    async fn trimmer(&self) -> Result<Box<dyn Trimmer>, StoreError> {
+        let number = self.shared.server().connect()?;
+        Ok(Box::new(MemoryTrimmer { shared: Arc::clone(&self.shared), number }))
     }
 
     async fn examine(&self) -> Result<Findings, StoreError> {

@@ -11,6 +11,7 @@ mod reply;
 mod request;
 mod sentinel;
 mod tls;
+mod trimmer;
 mod watch;
 
 use std::pin::Pin;
@@ -29,7 +30,8 @@ pub(crate) use self::connection::Connector;
 use self::letters::RedisLetters;
 pub(crate) use self::origin::Origin;
 pub use self::sentinel::Sentinel;
-use super::{Findings, Letters, Link, Loaded, Replies, Scanned, Store, StoreError, Watch};
+use self::trimmer::RedisTrimmer;
+use super::{Findings, Letters, Link, Loaded, Replies, Scanned, Store, StoreError, Trimmer, Watch};
 use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
 use crate::persist::CollectionKind;
@@ -112,6 +114,10 @@ impl Store for RedisStore {
 
     async fn letters(&self) -> Result<Box<dyn Letters>, StoreError> {
         Ok(Box::new(RedisLetters::connect(Arc::clone(&self.connector)).await?))
+    }
+
+    async fn trimmer(&self) -> Result<Box<dyn Trimmer>, StoreError> {
+        Ok(Box::new(RedisTrimmer::connect(&self.connector).await?))
     }
 
     fn watch(&self, subscription: &Subscription, token: &Token, after: EntryId) -> Option<Box<dyn Watch>> {

@@ -8,8 +8,8 @@ use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
 use crate::persist::StoredEntry;
 use crate::protocol::{
-    AttachReply, Behind, Cause, Divergence, Failure, Head, Hole, Owned, Permanent, Renewed, StepReply, Transient,
-    Trying,
+    AttachReply, Behind, Cause, Divergence, Failure, Head, Holder, Holding, Hole, Owned, Permanent, Renewed, StepReply,
+    Transient, TrimReply, Trimmed, Trying,
 };
 use crate::store::{Loaded, Requeued, Scanned, StoreError};
 
@@ -247,6 +247,54 @@ pub(super) fn requeued(value: Value) -> Result<RequeueReply, StoreError> {
     }))
 }
 
+/// The names in an `XINFO GROUPS`.
+pub(super) fn group_names(value: Value) -> Result<Vec<Vec<u8>>, StoreError> {
+    let wrong = || StoreError::unexpected("XINFO GROUPS");
+    let Value::Array(groups) = value else { return Err(wrong()) };
+    let name = |group| match group {
+        Value::Array(parts) => {
+            let mut parts = parts.into_iter();
+            while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+                if let (Value::BulkString(name), Value::BulkString(value)) = (name, value)
+                    && name == b"name"
+                {
+                    return Some(value);
+                }
+            }
+            None
+        }
+        _ => None,
+    };
+    groups.into_iter().map(|group| name(group).ok_or_else(wrong)).collect()
+}
+
+pub(super) fn trimmed(value: Value) -> Result<TrimReply, StoreError> {
+    let mut parts = Parts::of(value)?;
+    Ok(match parts.text()?.as_str() {
+        "TRIMMED" => {
+            let (removed, left, more) = (parts.number()?, parts.number()?, parts.number::<u64>()? == 1);
+            let (up_to, counted_to, early) = (parts.id()?, parts.optional_id()?, parts.number()?);
+            let group = parts.optional_text()?;
+            let position = parts.optional_id()?;
+            let why = match parts.text()?.as_str() {
+                "behind" | "" => Holding::Behind,
+                "pending" => Holding::Pending,
+                "lost" => Holding::RecordLost,
+                "replaced" => Holding::StreamReplaced,
+                "missing" => Holding::Missing,
+                other => return Err(StoreError::unexpected(other)),
+            };
+            let holder = group.map(|group| Holder { group, position, why });
+            TrimReply::Trimmed(Trimmed { removed, left, more, up_to, counted_to, early, holder })
+        }
+        "CHANGED" => TrimReply::Changed,
+        "NONE" => TrimReply::NoStream,
+        "NOGROUP" => TrimReply::NoGroup,
+        "WRONGTYPE" => TrimReply::WrongType { key: parts.text()?, holds: parts.text()? },
+        other => return Err(StoreError::unexpected(other)),
+    })
+}
+
 /// The ID that `XADD` gave.
 pub(super) fn added(value: Value) -> Result<EntryId, StoreError> {
     match checked(value)? {
@@ -300,6 +348,11 @@ impl Parts {
         text.parse().map_err(|_| StoreError::unexpected(&text))
     }
 
+    fn optional_id(&mut self) -> Result<Option<EntryId>, StoreError> {
+        let text = self.optional_text()?;
+        text.map(|text| text.parse().map_err(|_| StoreError::unexpected(&text))).transpose()
+    }
+
     pub fn head(&mut self) -> Result<Head, StoreError> {
         let text = self.text()?;
         Head::parse(&text).ok_or_else(|| StoreError::unexpected(&text))
@@ -317,7 +370,7 @@ impl Parts {
     fn hole(&mut self) -> Result<Hole, StoreError> {
         let (entries, all, cause) = (self.number()?, self.number::<u64>()? == 1, self.cause()?);
         let position = self.id()?;
-        let first = self.optional_text()?.and_then(|text| text.parse().ok());
+        let first = self.optional_id()?;
         Ok(Hole { entries, all, cause, position, first })
     }
 

@@ -8,7 +8,7 @@ use redis::Cmd;
 use crate::entry::Fields;
 use crate::id::EntryId;
 use crate::persist::CollectionChanges;
-use crate::protocol::{AttachRequest, Commit, Head, Operation, Start, Step, Subscription};
+use crate::protocol::{AttachRequest, Commit, Head, Operation, Removal, Start, Step, Subscription, TrimRequest};
 use crate::script::{self, Script, Scripts};
 use crate::staged::{Bound, Trim};
 
@@ -89,6 +89,30 @@ pub(super) fn range(stream: &str, first: EntryId, count: usize) -> Cmd {
 pub(super) fn requeue(letters: &str, source: &str, id: EntryId) -> Cmd {
     let mut command = evalsha(&script::REQUEUE, 4, 256);
     command.arg(2).arg(letters).arg(source).arg(id.to_string());
+    command
+}
+
+pub(super) fn trim(request: &TrimRequest) -> Cmd {
+    let TrimRequest { stream, floors, removal, up_to, most, without_groups, readers } = request;
+    let mut command = evalsha(&script::TRIM, 9 + 4 * readers.len(), 256 * (1 + readers.len()));
+    let records: Vec<&str> = readers.iter().filter_map(|reader| reader.record.as_deref()).collect();
+    command.arg(1 + records.len()).arg(stream).arg(&records);
+    for floor in [floors.entries, floors.age_ms] {
+        command.arg(floor.map(|floor| floor.to_string()).unwrap_or_default());
+    }
+    let id = |id: &Option<EntryId>| id.map(|id| id.to_string()).unwrap_or_default();
+    let (how, after) = match removal {
+        Removal::Rough => ("~", &None),
+        Removal::Exact => ("=", &None),
+        Removal::Count { after } => ("d", after),
+    };
+    command.arg(how).arg(id(up_to)).arg(*most).arg(id(after)).arg(if *without_groups { "g" } else { "" });
+    let mut place = 1;
+    for reader in readers {
+        place += usize::from(reader.record.is_some());
+        command.arg(&reader.group).arg(if reader.record.is_some() { place } else { 0 });
+        command.arg(if reader.exists { "g" } else { "e" });
+    }
     command
 }
 
