@@ -20,6 +20,7 @@ mod read_ahead;
 mod reading;
 mod requeue;
 mod restoring;
+mod retention;
 mod retries;
 mod retry_policy;
 mod schema;
