@@ -240,7 +240,8 @@ impl Committer {
         let mut entries = 0;
         let mut published = 0;
         let mut end = None;
-        for (step, reply) in steps.iter().zip(replies) {
+        let mut replies = steps.iter().zip(replies);
+        for (step, reply) in replies.by_ref() {
             let outcome = match reply {
                 Ok(reply) => reconciler.reply(step, reply, still_waiting),
                 Err(StoreError { failure, words, .. }) => {
@@ -261,6 +262,12 @@ impl Committer {
                     end = Some(ended);
                     break;
                 }
+            }
+        }
+        // A renewal behind the step that ended the session was done all the same, and nobody else will tell what it has counted.
+        for (_, reply) in replies {
+            if let Ok(StepReply::Renewed(renewed)) = reply {
+                self.unread.renewed(&renewed);
             }
         }
         if end.is_none() && answered < steps.len() {

@@ -75,7 +75,8 @@ pub struct Stats {
     /// Those of them that are known to have been trimmed: since the last exact count, no entry behind it was deleted by name.
     pub trimmed: u64,
     /// Those of them that are known to have been deleted by name (`XDEL`): the stream still has an entry from before the last
-    /// exact count, so none behind it was trimmed. Of the rest (`vanished` less these two) the server does not tell.
+    /// exact count, so none behind it was trimmed. Of the rest (`vanished` less these two) the server does not
+    /// tell, or its reply was lost.
     pub deleted: u64,
 }
 
