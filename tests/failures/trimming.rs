@@ -129,29 +129,34 @@ async fn a_running_consumer_that_is_to_stop_ends_at_its_next_renewal_and_so_does
 
 #[tokio::test]
 async fn a_renewal_that_is_rolled_back_does_not_count_again() {
-    let mut bench = Bench::start().await;
-    let log = Log::start();
-    let consumer = bench.consumer().lease(std::time::Duration::from_secs(3)).spawn().await.unwrap();
-    bench.add(0..10).await;
-    bench.settled().await;
-    let hold = bench.proxy.hold_requests_containing(RECORD.as_bytes());
-    add_and_trim(&mut bench, 10..40, 5).await;
-    hold.wait_until_held().await;
-    let snapshot = Snapshot::take(&mut bench.redis).await;
-    hold.release();
-    vanished(&consumer, 25).await;
-    let before = consumer.stats().recoveries;
-    snapshot.restore(&mut bench.redis).await;
-    recoveries(&consumer, before + 1).await;
-    bench.settled().await;
-    base(&bench, 25).await;
-    bench.renewals(1).await;
-    bench.books().await.assert_are_of(&(0..10).chain(35..40).collect::<Vec<_>>());
-    assert_eq!(consumer.stats().vanished, 25);
-    assert_eq!(log.count(&["before they were read"]), 1);
-    add_and_trim(&mut bench, 40..60, 3).await;
-    bench.settled().await;
-    vanished(&consumer, 25 + 17).await;
+    for cut in [false, true] {
+        let mut bench = Bench::start().await;
+        let log = Log::start();
+        let consumer = bench.consumer().lease(std::time::Duration::from_secs(3)).spawn().await.unwrap();
+        bench.add(0..10).await;
+        bench.settled().await;
+        let hold = bench.proxy.hold_requests_containing(RECORD.as_bytes());
+        add_and_trim(&mut bench, 10..40, 5).await;
+        hold.wait_until_held().await;
+        let snapshot = Snapshot::take(&mut bench.redis).await;
+        hold.release();
+        vanished(&consumer, 25).await;
+        let before = consumer.stats().recoveries;
+        snapshot.restore(&mut bench.redis).await;
+        if cut {
+            bench.proxy.cut_all();
+        }
+        recoveries(&consumer, before + 1).await;
+        bench.settled().await;
+        base(&bench, 25).await;
+        bench.renewals(1).await;
+        bench.books().await.assert_are_of(&(0..10).chain(35..40).collect::<Vec<_>>());
+        assert_eq!(consumer.stats().vanished, 25);
+        assert_eq!(log.count(&["before they were read"]), 1);
+        add_and_trim(&mut bench, 40..60, 3).await;
+        bench.settled().await;
+        vanished(&consumer, 25 + 17).await;
+    }
 }
 
 #[tokio::test]
