@@ -10,6 +10,7 @@ use redis::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::consumer::Coalescing;
+use crate::durability::Durability;
 use crate::handler::Handler;
 use crate::id::EntryId;
 use crate::protocol::{Permissions, Start, Timing};
@@ -62,6 +63,7 @@ impl Consumer {
             read_ahead_entries: 1_536,
             read_ahead_bytes: 16 << 20,
             allow_eviction: false,
+            durability: Durability::Applied,
             retry: RetryPolicy::default(),
             on_failure: OnFailure::Block,
             max_crashes: 3,
@@ -126,6 +128,7 @@ pub struct ConsumerBuilder<H> {
     read_ahead_entries: usize,
     read_ahead_bytes: usize,
     allow_eviction: bool,
+    durability: Durability,
     retry: RetryPolicy,
     on_failure: OnFailure,
     max_crashes: u32,
@@ -216,6 +219,7 @@ impl<H> ConsumerBuilder<H> {
             read_ahead_entries: self.read_ahead_entries,
             read_ahead_bytes: self.read_ahead_bytes,
             allow_eviction: self.allow_eviction,
+            durability: self.durability,
             retry: self.retry,
             on_failure: self.on_failure,
             max_crashes: self.max_crashes,
@@ -297,6 +301,38 @@ impl<H> ConsumerBuilder<H> {
     /// Runs on a server that may evict the record (`maxmemory-policy allkeys-*` with a limit). Its state is then lost.
     pub fn allow_eviction(mut self) -> Self {
         self.allow_eviction = true;
+        self
+    }
+
+    /// What a commit must have reached before it counts as done: [`Durability::Applied`] by default.
+    ///
+    /// With anything else, commits that are sent together are followed by one `WAIT` or `WAITAOF`, which lasts a quarter of the
+    /// [`lease`](Self::lease) at most. Until it is satisfied they are in flight: they are not in
+    /// [`Stats::position`](crate::Stats::position) and [`Stats::processed`](crate::Stats::processed), they count for
+    /// [`max_in_flight`](Self::max_in_flight), and shutdown waits for them. With `max_in_flight(1)` an entry is handled only
+    /// when the one before it is as durable as that.
+    ///
+    /// What it does not do: hide a commit. The server has applied it, and readers of its outputs see them while the wait is
+    /// under way; nothing is undone when the wait is not satisfied.
+    ///
+    /// **When a wait is not satisfied in time** the session ends, and the status is [`Recovering`](crate::Status::Recovering):
+    /// "waiting for replicas" or "waiting for the server's disk". The consumer attaches again, and an attach waits as well,
+    /// before the first entry is read: so no more than `max_in_flight` entries are ever handled beyond what is durable,
+    /// however long it lasts. It then goes on from the record, which has the commits that were applied: they are not
+    /// handled again unless the server has lost them, state and outputs together. What was handled and not sent yet is.
+    ///
+    /// ```
+    /// use atomic_streams::{Consumer, Durability};
+    ///
+    /// let builder = Consumer::builder("payments", "ledger").durability(Durability::Replicas(1));
+    /// # let _ = builder;
+    /// ```
+    ///
+    /// [`spawn`](Self::spawn) refuses what the server cannot do: `WAITAOF` before Redis 7.2, or without an append-only file that
+    /// is fsynced; and with `appendfsync everysec` a lease of less than 8 s, in whose quarter it may not happen. A store in memory
+    /// has neither disk nor replicas, and takes every wait for satisfied.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
         self
     }
 

@@ -2,7 +2,9 @@
 
 mod attach;
 mod committer;
+mod durable;
 mod ending;
+mod examine;
 mod failing;
 mod gathering;
 mod hold;
@@ -63,8 +65,10 @@ pub(crate) struct Worker<H> {
     examined: bool,
     /// The record may still name this consumer as its owner.
     holds_lease: bool,
-    /// The token of the last session.
+    /// The token of the last session, or of the last attach that led to none.
     token: Option<Token>,
+    /// That of an attach whose record is not as durable as it should be.
+    unconfirmed: Option<Token>,
     clock: Instant,
     /// Tells `spawn` how the first attach went.
     ready: Option<oneshot::Sender<Result<(), Error>>>,
@@ -112,6 +116,7 @@ impl<H: Handler> Worker<H> {
             examined: false,
             holds_lease: false,
             token: None,
+            unconfirmed: None,
             clock: Instant::now(),
             ready: Some(ready),
         };

@@ -65,7 +65,9 @@
 //! 5. **The handle** ([`ConsumerHandle`]) shows what it does and shuts it down.
 //! 6. **What cannot be handled** blocks, or is given up as [`OnFailure`] says; [`DeadLetters`] shows it and puts it back.
 //! 7. **The stream grows** until it is trimmed: [`Retention`] removes what every group has committed.
-//! 8. **Tests** need no server: [`TestDriver`] adds the crashes, lost replies and rollbacks.
+//! 8. **A server** is examined by a [`Doctor`], which says what its settings mean and can lose; [`Durability`] says what a
+//!    commit must have reached before it counts.
+//! 9. **Tests** need no server: [`TestDriver`] adds the crashes, lost replies and rollbacks.
 //!
 //! # Delivery
 //!
@@ -80,6 +82,9 @@ pub mod admin;
 mod builder;
 mod consumer;
 pub mod dead_letters;
+mod diagnosis;
+pub mod doctor;
+mod durability;
 pub mod entry;
 mod error;
 mod handle;
@@ -113,6 +118,8 @@ pub use atomic_streams_derive::Persistable;
 pub use builder::{Consumer, ConsumerBuilder, NoHandler, RecordLost, StreamReplaced, UnreadTrimmed};
 pub use consumer::{Report, Stats, Status};
 pub use dead_letters::DeadLetters;
+pub use doctor::Doctor;
+pub use durability::Durability;
 pub use entry::{Entry, Fields};
 pub use error::{Error, ErrorKind};
 pub use handle::ConsumerHandle;

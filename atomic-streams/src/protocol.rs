@@ -34,7 +34,7 @@ pub use messages::{
     AttachReply, AttachRequest, Behind, Cause, Commit, Divergence, Hole, Operation, Owned, Permissions, Proof, Renewed,
     Start, Step, StepReply, Trying,
 };
-pub use reconciler::{Outcome, Reconciler, SessionEnd};
+pub use reconciler::{Outcome, Reconciler, SessionEnd, not_durable};
 pub use retaining::{Floors, Holder, Holding, Reader, Removal, TrimReply, TrimRequest, Trimmed};
 pub use sequencer::Sequencer;
 pub use subscription::Subscription;

@@ -65,3 +65,6 @@ pub(crate) static SEEK: LazyLock<Script> = LazyLock::new(|| Script::new(include_
 pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/delete.lua")));
 pub(crate) static KEEP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/keep.lua")));
 pub(crate) static PUT_BACK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/put_back.lua")));
+
+/// This one is for whoever examines a server.
+pub(crate) static RIGHTS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/rights.lua")));

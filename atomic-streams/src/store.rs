@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::diagnosis::Facts;
 use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::letter::DeadLetter;
@@ -32,8 +33,8 @@ pub trait Store: Send + Sync + 'static {
     /// Returns when somebody releases the subscription, or at a whim: standbys ask again anyway.
     async fn released(&self, subscription: &Subscription);
 
-    /// Looks for settings of the server that endanger the record.
-    async fn examine(&self) -> Result<Findings, StoreError>;
+    /// Asks the server how it is set; `None` where there is nothing to ask.
+    async fn examine(&self) -> Result<Option<Facts>, StoreError>;
 
     /// Opens a connection for dead letters.
     async fn letters(&self) -> Result<Box<dyn Letters>, StoreError>;
@@ -160,17 +161,6 @@ pub struct Scanned {
     pub cursor: Option<String>,
     /// Some may come again in another part.
     pub entries: Vec<StoredEntry>,
-}
-
-/// What is to be said about the server's settings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings {
-    /// The policy by which the server may evict the record.
-    pub evicts: Option<String>,
-    /// Nothing is written to disk: a restart of the server loses everything.
-    pub not_persistent: bool,
-    /// The server is older than this library supports.
-    pub too_old: Option<String>,
 }
 
 /// An error reply, a broken connection or a time-out.

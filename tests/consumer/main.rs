@@ -7,6 +7,8 @@ mod coalescing;
 mod conversion;
 mod damage;
 mod dead_letters;
+mod doctor;
+mod durability;
 mod ending;
 mod evolution;
 mod idle;

@@ -43,6 +43,9 @@ impl<H> ConsumerBuilder<H> {
         if self.read_ahead_entries == 0 || self.read_ahead_bytes == 0 {
             return invalid("read_ahead with 0 would never read: choose 1 entry and 1 byte or more".to_owned());
         }
+        if let Some(problem) = self.durability.problem() {
+            return invalid(problem.to_owned());
+        }
         if let Some(problem) = self.problem_with_failures() {
             return invalid(problem);
         }
@@ -60,6 +63,7 @@ impl<H> ConsumerBuilder<H> {
             read_ahead_entries: self.read_ahead_entries,
             read_ahead_bytes: self.read_ahead_bytes,
             allow_eviction: self.allow_eviction,
+            durability: self.durability,
             retry: self.retry,
             on_failure: self.on_failure.clone(),
             max_crashes: self.max_crashes,

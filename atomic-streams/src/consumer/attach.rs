@@ -66,6 +66,7 @@ impl<H: Handler> Worker<H> {
         let patience = self.settings.timing.last_reply();
         loop {
             if shutdown.is_cancelled() {
+                self.give_back().await;
                 return Ok(Attached::Shutdown);
             }
             let attempt = {
@@ -74,14 +75,15 @@ impl<H: Handler> Worker<H> {
                     biased;
                     () = shutdown.cancelled() => {
                         // A lease that is on its way to us would keep everybody waiting: take it, to give it back.
-                        return Ok(match tokio::time::timeout(patience, attempt).await {
-                            Ok(Ok(Attempt::Owned(session))) => Attached::Session(session),
-                            _ => Attached::Shutdown,
-                        });
+                        match tokio::time::timeout(patience, attempt).await {
+                            Ok(Ok(Attempt::Owned(session))) => return Ok(Attached::Session(session)),
+                            _ => None,
+                        }
                     }
-                    attempt = &mut attempt => attempt,
+                    attempt = &mut attempt => Some(attempt),
                 }
             };
+            let Some(attempt) = attempt else { continue };
             match attempt {
                 Ok(Attempt::Owned(session)) => return Ok(Attached::Session(session)),
                 Ok(Attempt::Again) => {}
@@ -153,40 +155,6 @@ impl<H: Handler> Worker<H> {
         Ok(attempt)
     }
 
-    /// Asks once what the server's settings endanger.
-    async fn examine(&mut self) -> Result<(), Trouble> {
-        let findings = self.store.examine().await?;
-        self.examined = true;
-        let refused = |words| Err(Error::new(ErrorKind::UnsupportedServer, words).into());
-        if let Some(version) = findings.too_old {
-            return refused(format!(
-                "the server is Redis {version}, and 7.0 or later, or Valkey, is needed: upgrade the server"
-            ));
-        }
-        if let Some(policy) = findings.evicts {
-            if !self.settings.allow_eviction {
-                return refused(format!(
-                    "the server may evict the record (maxmemory-policy {policy} with a limit): set `maxmemory-policy noeviction` \
-                     or a `volatile-` policy, or accept the loss with `allow_eviction()`"
-                ));
-            }
-            warn!(
-                stream = self.stream(),
-                group = self.group(),
-                policy,
-                "the server may evict the record; its state would be lost"
-            );
-        }
-        if findings.not_persistent {
-            warn!(
-                stream = self.stream(),
-                group = self.group(),
-                "the server keeps nothing on disk: when it restarts, streams and state are gone together; set `appendonly yes`"
-            );
-        }
-        Ok(())
-    }
-
     /// How the stored fields become the handler's.
     pub(super) fn plan(&self, stored: &str) -> Result<(Plan, Stored), Error> {
         let stored = Stored::parse(stored).map_err(damaged)?;
@@ -224,7 +192,13 @@ impl<H: Handler> Worker<H> {
         if let Some(Trying { entry, crashes }) = owned.trying.filter(|_| owned.abandoned) {
             warn!(stream = self.stream(), group = self.group(), %entry, crashes, "the last owner ended while it handled this entry");
         }
-        let (opening, sequencer) = match self.restore(&mut *committer, &owned).await {
+        // Whatever comes of this attach, the next one is not the first.
+        self.token = Some(owned.head.token.clone());
+        let ready = match self.confirm(&mut *committer, &owned).await {
+            Ok(()) => self.restore(&mut *committer, &owned).await,
+            Err(trouble) => Err(trouble),
+        };
+        let (opening, sequencer) = match ready {
             Ok(restored) => restored,
             Err(trouble) => {
                 if matches!(trouble, Trouble::Stop(_)) || self.shutdown.is_cancelled() {
@@ -235,7 +209,6 @@ impl<H: Handler> Worker<H> {
                 return Err(trouble);
             }
         };
-        self.token = Some(owned.head.token.clone());
         let link = self.store.connect_to_read(&self.settings.subscription).await?;
         let reader = Source { store: Arc::clone(&self.store), link };
         self.shared.begin_at(owned.position);

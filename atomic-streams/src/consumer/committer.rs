@@ -71,7 +71,11 @@ async fn first_replies(sent: &mut VecDeque<(Sent, Replies)>) -> Vec<Result<StepR
 pub(super) enum Settled {
     /// All staged commits are applied and the lease is released.
     Released,
-    Lost(SessionEnd),
+    Lost {
+        end: SessionEnd,
+        /// The lease was released all the same.
+        released: bool,
+    },
 }
 
 /// Commits that are in flight no more when the replies to their steps have come.
@@ -94,11 +98,14 @@ impl Committer {
         match self.settle_all().await {
             Ok(()) => Settled::Released,
             Err(end) => {
-                if ending::is_final(&end) {
-                    // Nobody should have to wait for the lease of an owner that has given up.
-                    let _ = self.link.send(self.owned.head.token.as_str(), &[Step::Release]).await;
+                // Nobody should have to wait for the lease of an owner that has given up, or that shuts down on a connection
+                // that stands.
+                let mut released = false;
+                if ending::is_final(&end) || (ending::is_undurable(&end) && self.cancelled.is_cancelled()) {
+                    let replies = self.link.send(self.owned.head.token.as_str(), &[Step::Release]).await;
+                    released = matches!(replies.first(), Some(Ok(StepReply::Released { .. })));
                 }
-                Settled::Lost(end)
+                Settled::Lost { end, released }
             }
         }
     }
@@ -112,7 +119,9 @@ impl Committer {
         let mut gathering =
             self.settings.coalescing.map(|each| Gathering::new(each, self.alone_until, timing.proof_wait()));
         // What is gathered for a group is better sent as a larger one when the last is settled.
-        let most_sent = if gathering.is_some() { 1 } else { MAX_SENT };
+        // So is what is staged during a wait, which holds up the server's side of this connection anyway.
+        let durability = self.settings.durability;
+        let most_sent = if gathering.is_some() || durability.waits() { 1 } else { MAX_SENT };
         let mut commits = Vec::with_capacity(MAX_PIPELINE);
         let mut sent = VecDeque::new();
         // Before the first commit: the position is still where the attach has found entries missing.
@@ -160,6 +169,9 @@ impl Committer {
             if last {
                 steps.push(Step::Release);
             }
+            if durability.waits() && steps.iter().any(|step| matches!(step, Step::Commit(_))) {
+                steps.push(wait(&self.settings));
+            }
             for step in &mut steps {
                 reconciler.sending(step);
             }
@@ -192,7 +204,8 @@ impl Committer {
         commits: &mut Vec<Commit>,
     ) -> Due {
         // The bound on commits in flight bounds what is folded.
-        let most = if gathering.is_some() { self.settings.max_in_flight.max(MAX_PIPELINE) } else { MAX_PIPELINE };
+        let gathers = gathering.is_some() || self.settings.durability.waits();
+        let most = if gathers { self.settings.max_in_flight.max(MAX_PIPELINE) } else { MAX_PIPELINE };
         let received = tokio::select! {
             biased;
             _ = renewals.tick() => return Due::Renewal,
@@ -236,6 +249,7 @@ impl Committer {
         let Sent { steps, leaving, reader_waited } = sent;
         let still_waiting = self.reader.waits_after().filter(|after| reader_waited == Some(*after));
         let answered = replies.len();
+        let counts = is_durable(&steps, &replies);
         let mut renew_now = false;
         let mut entries = 0;
         let mut published = 0;
@@ -257,7 +271,7 @@ impl Committer {
                     renew_now |= self.report_trouble(cursor_trouble, trim_trouble);
                 }
                 Ok(Outcome::Renewed(renewed)) => self.report_renewal(renewed),
-                Ok(Outcome::Released) => {}
+                Ok(Outcome::Released | Outcome::Durable) => {}
                 Err(ended) => {
                     end = Some(ended);
                     break;
@@ -274,11 +288,16 @@ impl Committer {
             let error = StoreError::unexpected("fewer replies than commands");
             end = Some(SessionEnd::Failed { failure: error.failure, words: error.words });
         }
-        if entries > 0 {
+        if entries > 0 && counts {
             self.shared.count_committed(entries, published);
         }
-        self.shared.set_position(reconciler.position());
-        self.in_flight.leave(leaving.commits, leaving.bytes);
+        if counts {
+            self.shared.set_position(reconciler.position());
+        }
+        // A session that ends lets nobody handle more.
+        if end.is_none() {
+            self.in_flight.leave(leaving.commits, leaving.bytes);
+        }
         end.map_or(Ok(renew_now), Err)
     }
 
@@ -303,6 +322,22 @@ impl Committer {
         if let Some(why) = renewed.cursor_trouble {
             warn!(stream, group, why, "the group's cursor cannot be kept; its lag will be wrong");
         }
+    }
+}
+
+/// The step that waits until what was sent before it is as durable as the user wants it.
+pub(super) fn wait(settings: &Settings) -> Step {
+    Step::Wait { durability: settings.durability, timeout_ms: settings.timing.durable_wait().as_millis() as u64 }
+}
+
+/// Whether commits among these steps count as done: there is no wait behind them, or it was satisfied.
+fn is_durable(steps: &[Step], replies: &[Result<StepReply, StoreError>]) -> bool {
+    match (steps.last(), replies.get(steps.len().saturating_sub(1))) {
+        (Some(Step::Wait { durability, .. }), Some(Ok(StepReply::Waited { on_disk, replicas }))) => {
+            durability.is_met(*on_disk, *replicas)
+        }
+        (Some(Step::Wait { .. }), _) => false,
+        _ => true,
     }
 }
 

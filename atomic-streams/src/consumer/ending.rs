@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::unread::REMEDY;
 use crate::error::{Error, ErrorKind};
-use crate::protocol::{Behind, Cause, Divergence, Failure, Hole, Permanent, SessionEnd, Stop};
+use crate::protocol::{Behind, Cause, Divergence, Failure, Hole, Permanent, SessionEnd, Stop, Transient};
 
 /// How to go on after a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,17 @@ pub(super) fn next(end: SessionEnd) -> Result<Reattach, Error> {
 /// Whether the consumer ends with it.
 pub(super) fn is_final(end: &SessionEnd) -> bool {
     next(end.clone()).is_err()
+}
+
+/// Whether commits are applied and not as durable as they should be, on a connection that stands.
+pub(super) fn is_undurable(end: &SessionEnd) -> bool {
+    matches!(
+        end,
+        SessionEnd::Failed {
+            failure: Failure::Transient(Transient::WaitingForReplicas | Transient::WaitingForDisk),
+            ..
+        }
+    )
 }
 
 /// An error reply that only a person can mend.

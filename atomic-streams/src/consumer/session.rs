@@ -150,7 +150,7 @@ impl<H: Handler> Worker<H> {
             }
             Halt::Shutdown | Halt::Committer => match (&mut committer).await {
                 Ok(Settled::Released) => End::Shutdown { released: true },
-                Ok(Settled::Lost(end)) => {
+                Ok(Settled::Lost { end, released }) => {
                     if self.shutdown.is_cancelled() {
                         warn!(
                             stream = self.stream(),
@@ -158,7 +158,7 @@ impl<H: Handler> Worker<H> {
                             reason = ending::reason(&end),
                             "the last commits are not confirmed"
                         );
-                        return End::Shutdown { released: false };
+                        return End::Shutdown { released };
                     }
                     End::Lost(end)
                 }

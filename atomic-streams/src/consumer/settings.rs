@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::durability::Durability;
 use crate::protocol::{Permissions, Start, Subscription, Timing};
 use crate::retry::{Backoff, OnFailure, RetryPolicy};
 
@@ -23,6 +24,7 @@ pub(crate) struct Settings {
     pub read_ahead_entries: usize,
     pub read_ahead_bytes: usize,
     pub allow_eviction: bool,
+    pub durability: Durability,
     pub retry: RetryPolicy,
     pub on_failure: OnFailure,
     pub max_crashes: u32,

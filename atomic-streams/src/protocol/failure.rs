@@ -31,6 +31,10 @@ pub enum Transient {
     SlotMoving,
     TooManyClients,
     NoPrimary,
+    /// A commit was applied, and not received by as many replicas as it should be.
+    WaitingForReplicas,
+    /// A commit was applied, and is not on the server's disk as it should be.
+    WaitingForDisk,
     /// Any other error reply; the server's words say which.
     Other,
 }
@@ -124,6 +128,8 @@ impl fmt::Display for Transient {
             Self::SlotMoving => "another node of the cluster has the slot, or gets it",
             Self::TooManyClients => "the server has too many clients",
             Self::NoPrimary => "the sentinels know no primary now",
+            Self::WaitingForReplicas => "waiting for replicas",
+            Self::WaitingForDisk => "waiting for the server's disk",
             Self::Other => "the server refused",
         })
     }

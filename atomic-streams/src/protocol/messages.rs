@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::durability::Durability;
 use crate::entry::Fields;
 use crate::id::EntryId;
 use crate::persist::CollectionChanges;
@@ -227,6 +228,11 @@ pub enum Step {
         stop_at_trimmed: bool,
     },
     Release,
+    /// Waits until everything before it on this connection is as durable as that.
+    Wait {
+        durability: Durability,
+        timeout_ms: u64,
+    },
 }
 
 /// Where a commit's assumption failed.
@@ -262,15 +268,34 @@ pub struct Renewed {
     pub cursor_trouble: Option<String>,
 }
 
-/// The replies of `commit.lua`, `renew.lua` and `release.lua`.
+/// The replies of `commit.lua`, `renew.lua` and `release.lua`, and of `WAIT` and `WAITAOF`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepReply {
-    Committed { cursor_trouble: Option<String>, trim_trouble: Option<String> },
+    Committed {
+        cursor_trouble: Option<String>,
+        trim_trouble: Option<String>,
+    },
     Renewed(Renewed),
-    Released { was_owner: bool },
-    Fenced { owner: String },
-    Diverged { found: String, position: String, why: Divergence },
-    Refused { key: String, why: String },
+    Released {
+        was_owner: bool,
+    },
+    /// Whether the primary has it on its disk, and how many replicas have it.
+    Waited {
+        on_disk: bool,
+        replicas: u64,
+    },
+    Fenced {
+        owner: String,
+    },
+    Diverged {
+        found: String,
+        position: String,
+        why: Divergence,
+    },
+    Refused {
+        key: String,
+        why: String,
+    },
     Behind(Behind),
     Trimmed(Hole),
 }

@@ -1,8 +1,9 @@
 //! Holds every reply against what was sent.
 
+use crate::durability::Durability;
 use crate::id::EntryId;
 
-use super::failure::Failure;
+use super::failure::{Failure, Transient};
 use super::messages::{Behind, Commit, Divergence, Hole, Owned, Renewed, Step, StepReply};
 
 /// The settling end of a session: knows what the server has confirmed, and what it must show next.
@@ -30,6 +31,8 @@ pub enum Outcome {
     },
     Renewed(Renewed),
     Released,
+    /// Everything before it is as durable as it should be.
+    Durable,
 }
 
 /// Why a session is over. Memory is dropped, both connections with it.
@@ -116,8 +119,14 @@ impl Reconciler {
                 Ok(Outcome::Renewed(renewed))
             }
             (Step::Release, StepReply::Released { .. }) => Ok(Outcome::Released),
+            (Step::Wait { durability, timeout_ms }, StepReply::Waited { on_disk, replicas }) => {
+                match not_durable(*durability, *timeout_ms, on_disk, replicas) {
+                    None => Ok(Outcome::Durable),
+                    Some((what, words)) => Err(SessionEnd::Failed { failure: Failure::Transient(what), words }),
+                }
+            }
             (step, reply) => Err(SessionEnd::Failed {
-                failure: Failure::Transient(super::failure::Transient::Other),
+                failure: Failure::Transient(Transient::Other),
                 words: format!("the reply {reply:?} does not belong to {step:?}"),
             }),
         }
@@ -127,6 +136,28 @@ impl Reconciler {
     pub fn failed(&self, step: &Step, failure: Failure, words: String) -> SessionEnd {
         of_step(step, SessionEnd::Failed { failure, words })
     }
+}
+
+/// What a wait lacked, if it did. Nothing was undone, and it may come to be as durable as that at any time.
+pub fn not_durable(
+    durability: Durability,
+    timeout_ms: u64,
+    on_disk: bool,
+    replicas: u64,
+) -> Option<(Transient, String)> {
+    if durability.is_met(on_disk, replicas) {
+        return None;
+    }
+    let (needed, command) = (durability.replicas(), durability.command());
+    if replicas < u64::from(needed) {
+        let deed = if durability.on_disk() { "fsynced" } else { "received" };
+        let words = format!(
+            "{replicas} of {needed} have {deed} the newest writes within {timeout_ms} ms ({command}); nothing was undone"
+        );
+        return Some((Transient::WaitingForReplicas, words));
+    }
+    let words = format!("the newest writes were not fsynced within {timeout_ms} ms ({command}); nothing was undone");
+    Some((Transient::WaitingForDisk, words))
 }
 
 /// A step of several entries may fail where each of them alone would not, or only one of them would.
@@ -232,11 +263,29 @@ mod tests {
         let end = SessionEnd::Refused { entry: Some(id(7)), key: "out".into(), why: "WRONGTYPE".into() };
         let of_group = SessionEnd::OfGroup { last: id(7), end: Box::new(end) };
         assert_eq!(reconciler.reply(&group(5, 7, 4), refused(), None), Err(of_group));
-        let failure = Failure::Transient(super::super::failure::Transient::TimedOut);
+        let failure = Failure::Transient(Transient::TimedOut);
         let failed = |step: Step| reconciler.failed(&step, failure, "late".into());
         let end = SessionEnd::Failed { failure, words: "late".into() };
         assert_eq!(failed(group(5, 7, 4)), SessionEnd::OfGroup { last: id(7), end: Box::new(end.clone()) });
         assert_eq!(failed(commit(5, 4)), end);
+    }
+
+    #[test]
+    fn a_wait_says_what_it_lacked() {
+        let mut reconciler = reconciler();
+        let mut wait = |durability, on_disk, replicas| {
+            let reply = StepReply::Waited { on_disk, replicas };
+            match reconciler.reply(&Step::Wait { durability, timeout_ms: 5 }, reply, None) {
+                Ok(Outcome::Durable) => None,
+                Err(SessionEnd::Failed { failure: Failure::Transient(what), .. }) => Some(what),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(wait(Durability::Replicas(2), false, 2), None);
+        assert_eq!(wait(Durability::Replicas(2), false, 1), Some(Transient::WaitingForReplicas));
+        assert_eq!(wait(Durability::LocalDisk, false, 3), Some(Transient::WaitingForDisk));
+        assert_eq!(wait(Durability::LocalAndReplicaDisks(1), true, 0), Some(Transient::WaitingForReplicas));
+        assert_eq!(wait(Durability::LocalAndReplicaDisks(1), false, 1), Some(Transient::WaitingForDisk));
     }
 
     #[test]

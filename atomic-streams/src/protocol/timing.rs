@@ -35,6 +35,12 @@ impl Timing {
         self.lease.max(Duration::from_secs(1))
     }
 
+    /// How long a wait for durability lasts at most. It holds up the connection on which the lease is renewed: a renewal that
+    /// is due just then comes after less than two thirds of the lease.
+    pub fn durable_wait(self) -> Duration {
+        self.lease / 4
+    }
+
     /// How long the reply to an attach is still waited for when shutdown has begun.
     pub fn last_reply(self) -> Duration {
         self.renew_every().min(Duration::from_secs(1))

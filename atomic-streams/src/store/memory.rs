@@ -28,7 +28,8 @@ use self::letters::MemoryLetters;
 use self::link::MemoryLink;
 use self::server::Shared;
 use self::trimmer::MemoryTrimmer;
-use super::{Findings, Letters, Link, Store, StoreError, Trimmer};
+use super::{Letters, Link, Store, StoreError, Trimmer};
+use crate::diagnosis::Facts;
 use crate::protocol::Subscription;
 
 /// A server in this process's memory, for tests and for trying things out.
@@ -70,10 +71,10 @@ impl Store for MemoryStore {
         Ok(Box::new(MemoryTrimmer { shared: Arc::clone(&self.shared), number }))
     }
 
-    async fn examine(&self) -> Result<Findings, StoreError> {
+    async fn examine(&self) -> Result<Option<Facts>, StoreError> {
         let server = self.shared.server();
         server.faults.check_connection(u64::MAX)?;
-        Ok(Findings::default())
+        Ok(None)
     }
 }
 

@@ -31,7 +31,8 @@ use self::letters::RedisLetters;
 pub(crate) use self::origin::Origin;
 pub use self::sentinel::Sentinel;
 use self::trimmer::RedisTrimmer;
-use super::{Findings, Letters, Link, Loaded, Replies, Scanned, Store, StoreError, Trimmer, Watch};
+use super::{Letters, Link, Loaded, Replies, Scanned, Store, StoreError, Trimmer, Watch};
+use crate::diagnosis::{Facts, Question};
 use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
 use crate::persist::CollectionKind;
@@ -67,6 +68,20 @@ impl RedisStore {
     pub fn with_scripts(mut self, change: impl Fn(&'static str) -> std::borrow::Cow<'static, str>) -> Self {
         self.scripts = Arc::new(Scripts::changed(change));
         self
+    }
+
+    /// What the server tells of itself, and of the user's rights if anything is asked of them.
+    pub(crate) async fn facts(&self, questions: Vec<Question>) -> Result<Facts, StoreError> {
+        let limit = self.connector.reply_timeout();
+        let mut connection = self.connector.connect().await?;
+        let asking = async {
+            let mut facts = examine::examine(&mut connection).await?;
+            if !questions.is_empty() {
+                facts.rights = Some(examine::rights(&mut connection, questions).await?);
+            }
+            Ok(facts)
+        };
+        tokio::time::timeout(limit, asking).await.unwrap_or_else(|_| Err(reply::no_answer(limit)))
     }
 
     async fn open(&self, subscription: &Subscription) -> Result<RedisLink, StoreError> {
@@ -106,10 +121,8 @@ impl Store for RedisStore {
         self.connector.hear(subscription.record()).await;
     }
 
-    async fn examine(&self) -> Result<Findings, StoreError> {
-        let limit = self.connector.reply_timeout();
-        let mut connection = self.connector.connect().await?;
-        tokio::time::timeout(limit, examine::examine(&mut connection)).await.map_err(|_| reply::no_answer(limit))
+    async fn examine(&self) -> Result<Option<Facts>, StoreError> {
+        self.facts(Vec::new()).await.map(Some)
     }
 
     async fn letters(&self) -> Result<Box<dyn Letters>, StoreError> {
@@ -248,13 +261,13 @@ impl Link for RedisLink {
             for step in part {
                 pipeline.add_command(request::step(&self.scripts, &self.subscription, token, step));
             }
-            let releases: Vec<bool> = part.iter().map(|step| matches!(step, Step::Release)).collect();
+            let answered: Vec<_> = part.iter().map(reply::Answered::by).collect();
             let mut connection = self.connection.clone();
             let mut sent = Box::pin(async move {
                 let values: Vec<RedisResult<Value>> =
                     pipeline.query_async(&mut connection).await.map_err(reply::error)?;
-                let replies = values.into_iter().zip(releases).map(|(value, is_release)| {
-                    value.map_err(reply::error).and_then(|value| reply::step(is_release, value))
+                let replies = values.into_iter().zip(answered).map(|(value, answered)| {
+                    value.map_err(reply::error).and_then(|value| reply::step(answered, value))
                 });
                 Ok(replies.collect())
             });

@@ -175,6 +175,10 @@ impl Server {
             Step::Renew { lease_ms, stop_at_trimmed } => {
                 self.write(|keys| renew(keys, subscription, token, *lease_ms, *stop_at_trimmed, now_ms))
             }
+            // What is here has no disk and no replica that it could lack.
+            Step::Wait { durability, .. } => {
+                Ok(StepReply::Waited { on_disk: durability.on_disk(), replicas: durability.replicas().into() })
+            }
             Step::Release => {
                 self.write(|keys| release(keys, subscription, token)).map(|was_owner| StepReply::Released { was_owner })
             }

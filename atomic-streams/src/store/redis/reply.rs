@@ -8,8 +8,8 @@ use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
 use crate::persist::StoredEntry;
 use crate::protocol::{
-    AttachReply, Behind, Cause, Divergence, Failure, Head, Holder, Holding, Hole, Owned, Permanent, Renewed, StepReply,
-    Transient, TrimReply, Trimmed, Trying,
+    AttachReply, Behind, Cause, Divergence, Failure, Head, Holder, Holding, Hole, Owned, Permanent, Renewed, Step,
+    StepReply, Transient, TrimReply, Trimmed, Trying,
 };
 use crate::store::{Loaded, Requeued, Scanned, StoreError};
 
@@ -126,13 +126,46 @@ pub(super) fn scan(value: Value) -> Result<Scanned, StoreError> {
     Ok(Scanned { head, total, cursor, entries })
 }
 
-/// The script of a release answers with a number, as that of a commit does.
-pub(super) fn step(is_release: bool, value: Value) -> Result<StepReply, StoreError> {
-    match (is_release, checked(value)?) {
-        (false, Value::Int(1)) => Ok(StepReply::Committed { cursor_trouble: None, trim_trouble: None }),
-        (true, Value::Int(was_owner)) => Ok(StepReply::Released { was_owner: was_owner == 1 }),
+/// Which step a reply is to: several answer with a bare number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    Commit,
+    Renew,
+    Release,
+    Wait,
+}
+
+impl Answered {
+    pub fn by(step: &Step) -> Self {
+        match step {
+            Step::Commit(_) => Self::Commit,
+            Step::Renew { .. } => Self::Renew,
+            Step::Release => Self::Release,
+            Step::Wait { .. } => Self::Wait,
+        }
+    }
+}
+
+pub(super) fn step(answered: Answered, value: Value) -> Result<StepReply, StoreError> {
+    match (answered, checked(value)?) {
+        (Answered::Commit, Value::Int(1)) => Ok(StepReply::Committed { cursor_trouble: None, trim_trouble: None }),
+        (Answered::Release, Value::Int(was_owner)) => Ok(StepReply::Released { was_owner: was_owner == 1 }),
+        (Answered::Wait, value) => waited(value),
         (_, value) => outcome(value),
     }
+}
+
+/// `WAIT` answers with the replicas, `WAITAOF` with whether the file is fsynced, and the replicas.
+fn waited(value: Value) -> Result<StepReply, StoreError> {
+    let (on_disk, replicas) = match value {
+        Value::Int(replicas) => (false, replicas),
+        Value::Array(parts) => match parts.as_slice() {
+            [Value::Int(on_disk), Value::Int(replicas)] => (*on_disk > 0, *replicas),
+            _ => return Err(StoreError::unexpected("WAITAOF")),
+        },
+        _ => return Err(StoreError::unexpected("WAIT")),
+    };
+    Ok(StepReply::Waited { on_disk, replicas: u64::try_from(replicas).unwrap_or(0) })
 }
 
 fn outcome(value: Value) -> Result<StepReply, StoreError> {

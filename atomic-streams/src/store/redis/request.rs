@@ -141,6 +141,14 @@ pub(super) fn step(scripts: &Scripts, subscription: &Subscription, token: &str, 
             command.arg(token).arg(*lease_ms).arg(subscription.group()).arg(if *stop_at_trimmed { "t" } else { "" });
             command
         }
+        Step::Wait { durability, timeout_ms } => {
+            let mut command = redis::cmd(durability.command());
+            if durability.on_disk() {
+                command.arg(1);
+            }
+            command.arg(durability.replicas()).arg((*timeout_ms).max(1)); // 0 would wait for ever.
+            command
+        }
         Step::Release => {
             let mut command = evalsha(&scripts.release, 3, 256);
             command.arg(1).arg(subscription.record()).arg(token);
