@@ -329,8 +329,8 @@ impl<H> ConsumerBuilder<H> {
     /// ```
     ///
     /// [`spawn`](Self::spawn) refuses what the server cannot do: `WAITAOF` before Redis 7.2, or without an append-only file that
-    /// is fsynced; and with `appendfsync everysec` a lease of less than 8 s, in whose quarter it may not happen. A store in memory
-    /// has neither disk nor replicas, and takes every wait for satisfied.
+    /// is fsynced; and where that is done or told once a second (`appendfsync everysec`, disks of replicas) a lease of less than
+    /// 8 s, in whose quarter it may not happen. A store in memory has neither disk nor replicas, and takes every wait for satisfied.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self

@@ -8,6 +8,8 @@ mod losses;
 mod memory;
 mod replication;
 mod rights;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
@@ -39,8 +41,8 @@ pub enum Severity {
 pub struct Finding {
     /// How much it matters.
     pub severity: Severity,
-    /// The setting as the server names it (`appendfsync`), or what else was looked at: `version`, `role`, `clock`, `modules`,
-    /// `connected_slaves`, `WAITAOF`, or `ACL` and the command.
+    /// The setting as the server names it (`appendfsync`), or what else was looked at: `version`, `mode`, `role`, `clock`,
+    /// `modules`, `connected_slaves`, `WAITAOF`, or `ACL` and the command.
     pub setting: String,
     /// What it is now, as the server says it; `None` where it is unknown.
     pub value: Option<String>,

@@ -1,6 +1,7 @@
 //! When a commit counts as done.
 
 use std::fmt;
+use std::time::Duration;
 
 /// What a commit must have reached before it counts as done; see [`ConsumerBuilder::durability`](crate::ConsumerBuilder::durability).
 ///
@@ -34,7 +35,8 @@ pub enum Durability {
     /// meanwhile; with `always` it takes as long as the disk.
     LocalDisk,
     /// It is fsynced by the primary and by so many replicas, which must have an append-only file too. Needs what
-    /// [`LocalDisk`](Self::LocalDisk) needs.
+    /// [`LocalDisk`](Self::LocalDisk) needs, and a lease of 8 s or more: replicas tell once a second what they have fsynced, so
+    /// each wait takes up to a second.
     LocalAndReplicaDisks(u32),
 }
 
@@ -67,18 +69,27 @@ impl Durability {
         (on_disk || !self.on_disk()) && replicas >= u64::from(self.replicas())
     }
 
-    /// Why it cannot work.
-    pub(crate) fn problem(self) -> Option<&'static str> {
+    /// Why it cannot work with waits that last so long at most, a quarter of the lease.
+    pub(crate) fn problem(self, longest_wait: Duration) -> Option<String> {
         match self {
             Self::Replicas(0) => Some(
-                "durability(Replicas(0)) waits for nobody: choose 1 or more, or `Durability::Applied`, which is the default",
+                "durability(Replicas(0)) waits for nobody: choose 1 or more, or `Durability::Applied`, which is the default"
+                    .to_owned(),
             ),
             Self::LocalAndReplicaDisks(0) => Some(
-                "durability(LocalAndReplicaDisks(0)) waits for no replica: choose 1 or more, or `Durability::LocalDisk`",
+                "durability(LocalAndReplicaDisks(0)) waits for no replica: choose 1 or more, or `Durability::LocalDisk`"
+                    .to_owned(),
             ),
+            Self::LocalAndReplicaDisks(_) if longest_wait < Self::REPLICA_DISK => Some(format!(
+                "durability({self}) cannot be waited for in {longest_wait:?}, a quarter of the lease: replicas tell once a second what                  they have fsynced; choose a lease of {:?} or more",
+                4 * Self::REPLICA_DISK
+            )),
             _ => None,
         }
     }
+
+    /// Within what time a replica has told what it has fsynced: it does so once a second.
+    const REPLICA_DISK: Duration = Duration::from_secs(2);
 }
 
 /// In the words of the builder: `Replicas(1)`.

@@ -114,7 +114,7 @@ async fn limits() {
         ("--busy-reply-threshold", "5000", "busy-reply-threshold", Severity::Note, "unless the server stands still"),
         ("--maxmemory", "0", "maxmemory", Severity::Note, "nothing is evicted"),
         ("--maxmemory", "1gb", "used_memory", Severity::Note, "consumers wait"),
-        ("--maxmemory", "1mb", "used_memory", Severity::Warning, "raise `maxmemory`"),
+        ("--maxmemory", "700kb", "used_memory", Severity::Warning, "raise `maxmemory`"),
     ] {
         found(&examined_with(&[(name, value)]).await, setting, severity, words);
     }
@@ -178,7 +178,7 @@ async fn replicas() {
 #[tokio::test]
 async fn kinds_of_server() {
     let cluster = examined_with(&[("--cluster-enabled", "yes")]).await;
-    found(&cluster, "redis_mode", Severity::Warning, "one hash tag");
+    found(&cluster, "mode", Severity::Warning, "one hash tag");
 }
 
 #[tokio::test]

@@ -213,13 +213,31 @@ async fn on_the_servers_own_disk() {
 }
 
 #[tokio::test]
+async fn on_a_disk_that_is_written_every_second() {
+    let mut site = site(Server::builder().append_only("everysec")).await;
+    if !has_waitaof(&site.server).await {
+        return;
+    }
+    // The shortest that is accepted.
+    let builder = site.consumer().lease(Duration::from_secs(8)).durability(Durability::LocalDisk);
+    let consumer = builder.handler(Copier::default()).spawn().await.unwrap();
+    // More than may be in flight: several waits.
+    site.add_numbers(2_500).await;
+    reported(&consumer, 2_500).await;
+    assert_eq!(consumer.stats().recoveries, 0);
+    assert_exactly(&mut site, 2_500).await;
+}
+
+#[tokio::test]
 async fn on_the_disks_of_replicas() {
-    let mut site = site(Server::builder().append_only("always")).await;
+    let mut site = site(Server::builder().append_only("always").arg("--repl-diskless-sync-delay", "0")).await;
     if !has_waitaof(&site.server).await {
         return;
     }
     let forgetful = Server::builder().replica_of(&site.server).start().await;
-    let consumer = spawn(&site, Durability::LocalAndReplicaDisks(1)).await.unwrap();
+    // The shortest that is accepted: a replica tells once a second what it has fsynced.
+    let builder = site.consumer().lease(Duration::from_secs(8)).durability(Durability::LocalAndReplicaDisks(1));
+    let consumer = builder.handler(Copier::default()).spawn().await.unwrap();
     site.add_numbers(20).await;
     // It receives everything and has no file.
     waits_for_replicas(&consumer).await;
@@ -230,10 +248,16 @@ async fn on_the_disks_of_replicas() {
         consumer.stats().position.unwrap().to_string() == site.record("@position").await
     })
     .await;
+    assert_eq!(consumer.stats().recoveries, 0, "a wait was in vain");
     drop(forgetful);
+    assert_exactly(&mut site, 20).await;
+    // The disk of the replica has it, without anybody's help.
+    site.server.kill();
     keeper.kill();
     keeper.restart().await;
-    assert_exactly(&mut site, 20).await;
+    let mut copy = keeper.connection().await;
+    let kept: (u64, u64) = redis::pipe().hget(RECORD, "@processed").xlen("out").query_async(&mut copy).await.unwrap();
+    assert_eq!(kept, (20, 20));
 }
 
 #[tokio::test]
@@ -294,11 +318,16 @@ async fn a_store_in_memory_takes_every_wait_for_satisfied() {
 }
 
 #[tokio::test]
-async fn waiting_for_nobody_does_not_build() {
+async fn waits_that_cannot_work_do_not_build() {
     for durability in [Durability::Replicas(0), Durability::LocalAndReplicaDisks(0)] {
         let builder = Consumer::builder(STREAM, GROUP).in_memory(&MemoryStore::new()).durability(durability);
         let error = builder.handler(Copier::default()).spawn().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidConfig);
         assert!(error.to_string().contains("choose 1 or more"), "{error}");
     }
+    let builder = Consumer::builder(STREAM, GROUP).in_memory(&MemoryStore::new()).lease(Duration::from_secs(7));
+    let builder = builder.durability(Durability::LocalAndReplicaDisks(1)).handler(Copier::default());
+    let error = builder.spawn().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+    assert!(error.to_string().contains("choose a lease of 8s or more"), "{error}");
 }

@@ -43,8 +43,8 @@ impl<H> ConsumerBuilder<H> {
         if self.read_ahead_entries == 0 || self.read_ahead_bytes == 0 {
             return invalid("read_ahead with 0 would never read: choose 1 entry and 1 byte or more".to_owned());
         }
-        if let Some(problem) = self.durability.problem() {
-            return invalid(problem.to_owned());
+        if let Some(problem) = self.durability.problem(timing.durable_wait()) {
+            return invalid(problem);
         }
         if let Some(problem) = self.problem_with_failures() {
             return invalid(problem);

@@ -39,15 +39,16 @@ pub(super) fn judge(facts: &Facts, aim: Aim, findings: &mut Findings) {
         }
         _ => findings.unknown(facts, "version", "whether this library supports the server"),
     }
-    match facts.line("redis_mode") {
+    // Valkey has renamed it.
+    match facts.line("redis_mode").or(facts.line("server_mode")) {
         Some("sentinel") => findings.refuse(
-            "redis_mode",
+            "mode",
             "sentinel",
             "this is a Sentinel, which holds no data: give the address of the server that it watches",
         ),
         Some("cluster") => findings.add(
             Severity::Warning,
-            "redis_mode",
+            "mode",
             "cluster",
             "redirects are not followed: give the stream and its outputs one hash tag, such as `{app}:sales`, and the address of \
              the node that has their slot",
