@@ -10,9 +10,9 @@ use crate::diagnosis::{self, Aim};
 pub use crate::diagnosis::{Diagnosis, Finding, Severity};
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind};
-use crate::protocol::{Failure, Permanent, Subscription, Timing};
+use crate::protocol::{Subscription, Timing};
 use crate::store::StoreError;
-use crate::store::redis::RedisStore;
+use crate::store::redis::{Origin, RedisStore, Sentinel};
 
 /// Examines a server: what it keeps, whom it has to take over, what it would evict, which of its settings a consumer will
 /// suffer from, and what a crash and a failover can lose as things stand.
@@ -42,7 +42,7 @@ use crate::store::redis::RedisStore;
 /// or renamed by a provider, is [`Unknown`](Severity::Unknown) in the diagnosis.
 #[must_use = "a doctor does nothing until it is asked to examine"]
 pub struct Doctor {
-    client: Client,
+    origin: Origin,
     subscription: Option<(String, String)>,
     outputs: BTreeSet<String>,
     durability: Durability,
@@ -55,13 +55,22 @@ impl Doctor {
     /// # Errors
     /// [`InvalidConfig`](ErrorKind::InvalidConfig): the address cannot be read.
     pub fn new(url: &str) -> Result<Self, Error> {
-        Ok(Self::with_client(Client::open(url).map_err(unusable)?))
+        Ok(Self::at(Origin::of_url(url)?))
     }
 
     /// Of the server that this client knows, over a connection of its own. Nothing is sent yet.
-    pub fn with_client(client: Client) -> Self {
+    pub fn with_client(client: &Client) -> Self {
+        Self::at(Origin::of_client(client))
+    }
+
+    /// Of the primary that these sentinels know. Nothing is sent yet.
+    pub fn with_sentinel(sentinel: &Sentinel) -> Self {
+        Self::at(Origin::Sentinels(Box::new(sentinel.clone())))
+    }
+
+    fn at(origin: Origin) -> Self {
         Self {
-            client,
+            origin,
             subscription: None,
             outputs: BTreeSet::new(),
             durability: Durability::default(),
@@ -115,22 +124,13 @@ impl Doctor {
                 diagnosis::questions(&subscription, &self.outputs, aim)
             }
         };
-        let store = RedisStore::new(&self.client, timing).map_err(unusable)?;
-        let facts = store.facts(questions).await.map_err(failed)?;
+        let facts = RedisStore::at(self.origin.clone(), timing).facts(questions).await.map_err(failed)?;
         Ok(Diagnosis::judge(&facts, aim))
     }
 }
 
-fn unusable(error: redis::RedisError) -> Error {
-    Error::new(ErrorKind::InvalidConfig, format!("the server's address cannot be used: {error}")).with_source(error)
-}
-
 fn failed(error: StoreError) -> Error {
-    let kind = match error.failure {
-        Failure::Permanent(Permanent::Denied) => ErrorKind::Denied,
-        Failure::Permanent(Permanent::NoSuchDatabase) => ErrorKind::InvalidConfig,
-        _ => ErrorKind::Unavailable,
-    };
+    let kind = error.failure.kind();
     Error::new(kind, format!("the server cannot be examined: {}", error.words)).with_source(error)
 }
 

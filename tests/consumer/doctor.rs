@@ -125,7 +125,7 @@ async fn limits() {
     }
     found(&examined(&server).await, "maxclients", Severity::Warning, "raise `maxclients`");
     let server = Server::builder().arg("--timeout", "3").start().await;
-    let brief = Doctor::with_client(server.client()).lease(Duration::from_secs(3)).examine().await.unwrap();
+    let brief = Doctor::with_client(&server.client()).lease(Duration::from_secs(3)).examine().await.unwrap();
     found(&brief, "timeout", Severity::Note, "are used every 1s");
 }
 

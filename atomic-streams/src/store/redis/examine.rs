@@ -36,7 +36,7 @@ pub(super) async fn rights(
     questions: Vec<Question>,
 ) -> Result<Rights, StoreError> {
     let mut load = redis::cmd("SCRIPT");
-    load.arg("LOAD").arg(script::RIGHTS.text);
+    load.arg("LOAD").arg(&*script::RIGHTS.text);
     let mut call = redis::cmd("EVALSHA");
     call.arg(&script::RIGHTS.sha).arg(0);
     for question in &questions {
