@@ -101,7 +101,8 @@ impl Entry {
 /// with this one as a number, `bool`, unit or JSON. So they work as they do elsewhere, and a `String` of digits stays
 /// one, but:
 ///
-/// - each member that is not text costs another pass over the entry, and there may be 512;
+/// - each member that is not text costs another pass over the entry, and there may be 512, or fewer where they would look at
+///   more than 1,000,000 fields;
 /// - what takes text as well as numbers (`serde_json::Value`) gets text, even `3`;
 /// - an `#[serde(untagged)]` enum is tried with all values as text, then with all as what they look like;
 /// - `i128` and `u128` cannot be buffered.
@@ -191,8 +192,19 @@ impl fmt::Debug for Fields {
     }
 }
 
+/// The text of an error by others, which may hold a huge value: its beginning and its end.
+pub(crate) fn in_short(error: impl fmt::Display) -> String {
+    const MOST: usize = 512;
+    let text = error.to_string();
+    if text.len() <= MOST {
+        return text;
+    }
+    let boundary = |from: usize| (from..from + 4).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    format!("{} … {}", &text[..boundary(MOST / 2)], &text[boundary(text.len() - MOST / 4)..])
+}
+
 /// Bytes as part of an error: text, cut, on one line.
-fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     const MOST: usize = 64;
     // No character has more than 4 bytes; the rest of a huge value need not be looked at.
     let head = &bytes[..bytes.len().min(MOST * 4)];

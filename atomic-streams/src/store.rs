@@ -179,7 +179,7 @@ impl StoreError {
     pub(crate) fn unexpected(what: &str) -> Self {
         Self {
             failure: Failure::Transient(Transient::Other),
-            words: format!("the server's reply is not understood: {what}"),
+            words: format!("the server's reply is not understood: {}", what.chars().take(256).collect::<String>()),
             source: None,
         }
     }

@@ -217,9 +217,13 @@ impl<H: Handler> Worker<H> {
 }
 
 fn mismatch(changes: &[SchemaChange]) -> Error {
-    let changes: Vec<String> = changes.iter().map(|change| format!("\n  - {change}")).collect();
+    const SHOWN: usize = 100;
+    let mut lines: Vec<String> = changes.iter().take(SHOWN).map(|change| format!("\n  - {change}")).collect();
+    if let Some(more) = changes.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        lines.push(format!("\n  - and {more} more"));
+    }
     Error::new(
         ErrorKind::SchemaMismatch,
-        format!("the stored state has other fields than this handler:{}", changes.concat()),
+        format!("the stored state has other fields than this handler:{}", lines.concat()),
     )
 }

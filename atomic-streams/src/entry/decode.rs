@@ -23,8 +23,11 @@ pub struct DecodeError {
     text: String,
 }
 
-/// How many values of one entry may turn out not to be text.
+/// How many values of one entry may turn out not to be text, where it has not many fields.
 const MOST_REFUSALS: usize = 512;
+
+/// How many fields may be looked at again because of them.
+const MOST_REREAD: usize = 1_000_000;
 
 /// Reads a message. The rules are told at [`Fields`].
 pub(crate) fn decode<T: DeserializeOwned>(fields: &Fields) -> Result<T, DecodeError> {
@@ -42,13 +45,15 @@ fn read<T: DeserializeOwned>(fields: &Fields, readings: &Readings) -> Result<T, 
 fn read_again<T: DeserializeOwned>(fields: &Fields, mut failure: Failure) -> Result<T, Failure> {
     let mut readings = Readings::default();
     let mut refusals = 0;
+    let most_refusals = (MOST_REREAD / fields.len().max(1)).min(MOST_REFUSALS);
     while let Some((slot, reading)) = failure.retry(fields) {
         if readings.of(slot) != Reading::Text {
             break;
         }
-        if refusals == MOST_REFUSALS {
+        if refusals == most_refusals {
             return Err(Failure::entry(format!(
-                "more than {MOST_REFUSALS} values in a tagged enum or flattened part are not text"
+                "more than {most_refusals} values in a tagged enum or flattened part are not text, and the entry has {} fields",
+                fields.len()
             )));
         }
         refusals += 1;

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::entry::in_short;
+
 /// How deep the value of a field may be nested: arrays, maps and enum variants each count one.
 ///
 /// Deep enough for data, shallow enough that no bytes can overflow the stack of a debug build.
@@ -47,7 +49,7 @@ pub(crate) fn encode_value<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>)
 pub(crate) fn encode_of_any_length<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) -> Result<(), StateError> {
     let start = into.len();
     let result = rmp_serde::encode::write_named(into, value)
-        .map_err(|error| StateError::new(format!("cannot be encoded: {error}")))
+        .map_err(|error| StateError::new(format!("cannot be encoded: {}", in_short(error))))
         .and_then(|()| scan(&into[start..]).map_err(|error| StateError::new(format!("cannot be stored: {error}"))));
     if result.is_err() {
         into.truncate(start);
@@ -79,7 +81,7 @@ pub(crate) fn decode_of_any_length<T: DeserializeOwned>(bytes: &[u8]) -> Result<
     // The scan has set the limit; this one must only not be lower.
     decoder.set_max_depth(MAX_DEPTH * 4);
     T::deserialize(&mut decoder)
-        .map_err(|error| StateError::new(format!("the stored value does not fit its type: {error}")))
+        .map_err(|error| StateError::new(format!("the stored value does not fit its type: {}", in_short(error))))
 }
 
 /// The value must be complete, alone, and no deeper than [`MAX_DEPTH`]: the decoder ignores what follows it.

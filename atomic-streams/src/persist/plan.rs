@@ -9,6 +9,7 @@ use super::collection::CollectionKind;
 use super::migrate::{Migrate, StateFields};
 use super::msgpack::{MAX_FIELD_BYTES, StateError, too_long};
 use super::schema::{Field, Schema};
+use crate::entry::{in_short, shown};
 
 /// The schema as the record holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,8 +20,13 @@ pub(crate) struct Stored {
 
 impl Stored {
     pub fn parse(text: &str) -> Result<Self, StateError> {
-        serde_json::from_str(text)
-            .map_err(|error| StateError::new(format!("the stored schema `{text}` cannot be read: {error}")))
+        serde_json::from_str(text).map_err(|error| {
+            StateError::new(format!(
+                "the stored schema `{}` cannot be read: {}",
+                shown(text.as_bytes()),
+                in_short(error)
+            ))
+        })
     }
 
     pub fn text(&self) -> String {

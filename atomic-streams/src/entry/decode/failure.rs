@@ -6,7 +6,7 @@ use serde::de::{Error, Expected, Unexpected};
 
 use super::reading::{Reading, Slot};
 use super::{DecodeError, offered};
-use crate::entry::{Fields, shown};
+use crate::entry::{Fields, in_short, shown};
 
 /// A failure that does not know yet which field it is about. Boxed: results are handed on often and fail rarely.
 pub(super) struct Failure(Box<Details>);
@@ -58,7 +58,7 @@ impl Failure {
     }
 
     pub(super) fn json(error: &serde_json::Error, what: impl fmt::Display) -> Self {
-        Self::value(format!("is not {what} in JSON: {error}"))
+        Self::value(format!("is not {what} in JSON: {}", in_short(error)))
     }
 
     /// It happened here, unless it is known to have happened elsewhere.
@@ -167,7 +167,7 @@ fn listed(names: &[&str]) -> String {
 
 impl Error for Failure {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new(Problem::Message(message.to_string()))
+        Self::new(Problem::Message(in_short(message)))
     }
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
