@@ -16,6 +16,7 @@
 --       {'LOST', cursor}   {'ADOPT', cursor, pending}   {'BEHIND', last ID, position, length}
 --       {'FOREIGN', stream, group}   {'FORMAT', format}   {'WRONGTYPE', key, type}   {'DENIED', command, key}
 --       {'TRIMMED', vanished, all of them 0/1, cause, position, first entry's ID or ''}   as renew.lua
+--       {'DAMAGED', field, the beginning of what it holds}: it is not what these scripts write
 local record, stream, group, may = KEYS[1], KEYS[2], ARGV[6], ARGV[11]
 local mark = '@atomic-streams'
 -- For whoever finds the record. It is longer than 64 bytes on purpose: Redis then keeps the hash as a table from the start, in
@@ -33,6 +34,28 @@ local function fields(flat)
   local named = {}
   for i = 1, #flat, 2 do named[flat[i]] = flat[i + 1] end
   return named
+end
+
+local function whole(text, most) -- a number from 0 on, as it is written here; digits compare as text, however many there are
+  return text == '0' or (text:find('^[1-9]%d*$') and (#text < #most or (#text == #most and text <= most)))
+end
+
+local function is_id(text)
+  local ms, seq = text:match('^(%d+)-(%d+)$')
+  return ms and whole(ms, '18446744073709551615') and whole(seq, '18446744073709551615')
+end
+
+local most = '9007199254740991' -- what Lua can count to
+local function is_sound(field, text)
+  if field == '@head' then
+    local attempt, sequence = text:match('^[^.]+%.(%d+)%..*:(%d+)$')
+    return attempt and whole(attempt, most) and whole(sequence, most)
+  elseif field == '@position' then return is_id(text)
+  elseif field == '@base' then return text == '' or whole((text:gsub('^%-', '', 1)), most)
+  elseif field == '@trying' then
+    local entry, crashes = text:match('^(%S+) (%d+)$')
+    return entry and is_id(entry) and whole(crashes, '4294967295')
+  else return whole(text, most) end
 end
 
 for _, command in ipairs({
@@ -60,9 +83,14 @@ local head, lease, position, processed, base = r[5], r[6], r[9], tonumber(r[10] 
 local sequence, abandoned = '0', 0
 if have then
   if r[1] ~= ARGV[5] or r[2] ~= group then return {'FOREIGN', r[1] or '', r[2] or ''} end
+  if r[3] ~= '1' then return {'FORMAT', r[3] or ''} end
+  for _, each in ipairs({{'@head', head}, {'@lease', lease}, {'@epoch', r[8]}, {'@position', position}, {'@processed', r[10]},
+    {'@base', base}, {'@trying', r[12] or '0-0 0'}}) do
+    local field, text = each[1], each[2] or ''
+    if not is_sound(field, text) then return {'DAMAGED', field, text:sub(1, 256)} end
+  end
   local token
-  if head then token, sequence = head:match('^(.+):(%d+)$') end
-  if r[3] ~= '1' or not (token and tonumber(lease) and r[8] and position and r[10]) then return {'FORMAT', r[3] or ''} end
+  token, sequence = head:match('^(.+):(%d+)$')
   if r[4] ~= ARGV[8] and r[4] ~= '' then return {'SCHEMA', r[4] or ''} end
   local instance, attempt = token:match('^([^.]+)%.(%d+)%.')
   if instance == ARGV[1] then

@@ -21,6 +21,7 @@ conformance! {
     the_record_says_who_owns_what,
     another_record_under_this_name_is_foreign,
     another_format_is_not_touched,
+    a_damaged_record_is_not_touched,
     keys_of_other_types_are_named,
 }
 
@@ -182,16 +183,43 @@ async fn another_format_is_not_touched(bench: Bench) {
     Session::start(&bench).await;
     // Before the schema is looked at: another format may keep it elsewhere.
     bench.set_recorded("@schema", "other").await;
-    let changes = [("@format", "2", "2"), ("@head", "no head", "1"), ("@lease", "soon", "1"), ("@head", ":1", "1")];
-    for (name, value, format) in changes {
-        let kept = bench.recorded(name).await.unwrap();
-        bench.set_recorded(name, value).await;
-        let before = bench.picture(&[STREAM]).await;
-        let reply = ask(&bench, &request("a", 2)).await;
-        assert_eq!(reply, AttachReply::Format { format: format.into() }, "{name} {value}");
-        assert_eq!(bench.picture(&[STREAM]).await, before);
-        bench.set_recorded(name, &kept).await;
+    bench.set_recorded("@format", "2").await;
+    let before = bench.picture(&[STREAM]).await;
+    assert_eq!(ask(&bench, &request("a", 2)).await, AttachReply::Format { format: "2".into() });
+    assert_eq!(bench.picture(&[STREAM]).await, before);
+}
+
+/// Whatever the scripts could not calculate with, and whatever they would not write.
+async fn a_damaged_record_is_not_touched(bench: Bench) {
+    Session::start(&bench).await;
+    let long = "9".repeat(30);
+    // Before the schema is looked at, and before the lease.
+    bench.set_recorded("@schema", "other").await;
+    for (field, values) in [
+        ("@head", &["", "no head", ":1", "a.1.1:", "a.1.1", "a.x.1:1", ".1.1:1", "a.1.1:-1", "a.1.1:0x1", &long][..]),
+        ("@lease", &["", "soon", "-1", "1e3", "inf", "nan", "0x10", " 1", &long]),
+        ("@epoch", &["", "one", "1.5", "9007199254740992"]),
+        ("@position", &["", "1", "x-0", "1-0-0", "-1-0", "1-18446744073709551616", "01-0", "1-0\n", &long]),
+        ("@processed", &["", "-1", "+1", "007", "9007199254740992", "1\0", &long]),
+        ("@base", &["none", "--1", "-", "1.0", &long]),
+        ("@trying", &["", "1-0", "1-0 ", "1-0 -1", "x 1", "1-0 1 1", "1-0 4294967296"]),
+    ] {
+        let kept = bench.recorded(field).await;
+        for value in values {
+            bench.set_recorded(field, value).await;
+            let before = bench.picture(&[STREAM]).await;
+            let reply = ask(&bench, &request("b", 2)).await;
+            let found = value.to_string();
+            assert_eq!(reply, AttachReply::Damaged { field: field.into(), found }, "{field} {value:?}");
+            assert_eq!(bench.picture(&[STREAM]).await, before);
+        }
+        match kept {
+            Some(kept) => bench.set_recorded(field, &kept).await,
+            // It was not there: any of its kind will do.
+            None => bench.set_recorded(field, "18446744073709551615-18446744073709551615 4294967295").await,
+        }
     }
+    assert!(matches!(ask(&bench, &request("b", 2)).await, AttachReply::Schema { .. }), "nothing else is wrong");
 }
 
 async fn keys_of_other_types_are_named(bench: Bench) {

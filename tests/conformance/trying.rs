@@ -1,17 +1,17 @@
 //! What an attach says of an owner that ended uncleanly, and of the entry that it tried.
 
 use atomic_streams::EntryId;
-use atomic_streams::internals::{AttachRequest, Commit, Step, Trying};
+use atomic_streams::internals::{AttachReply, AttachRequest, Commit, Step, Trying};
 
 use crate::bench::Bench;
-use crate::kit::{DONE, Session, id, own, request};
+use crate::kit::{DONE, STREAM, Session, ask, id, own, request};
 
 conformance! {
     another_owner_that_did_not_release_has_abandoned_it,
     one_s_own_lease_is_not_abandoned,
     a_noted_entry_is_found_by_the_next_attach_until_it_is_cleared,
     a_release_clears_what_was_noted,
-    what_cannot_be_read_is_no_note,
+    what_cannot_be_read_is_damage,
 }
 
 /// An attach by another instance, which has seen the lease unchanged for long enough.
@@ -64,10 +64,13 @@ async fn a_release_clears_what_was_noted(bench: Bench) {
     assert_eq!(own(&bench, &request("b", 1)).await.trying, None);
 }
 
-async fn what_cannot_be_read_is_no_note(bench: Bench) {
-    for (n, text) in ["", "4-7", "x 2", "4-7 many", "4-7 2 3"].into_iter().enumerate() {
-        let mut session = Session::attach(&bench, &take_over(&bench, &format!("a{n}")).await).await;
+async fn what_cannot_be_read_is_damage(bench: Bench) {
+    for text in ["", "4-7", "x 2", "4-7 many", "4-7 2 3"] {
+        let mut session = Session::start(&bench).await;
         assert_eq!(session.send(note(&session, 1, text)).await, DONE);
-        assert_eq!(own(&bench, &take_over(&bench, &format!("b{n}")).await).await.trying, None, "{text:?}");
+        let damaged = AttachReply::Damaged { field: "@trying".into(), found: text.into() };
+        assert_eq!(ask(&bench, &take_over(&bench, "b").await).await, damaged);
+        bench.delete_record().await;
+        bench.delete_key(STREAM).await;
     }
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::restore::damaged;
 use super::unread::REMEDY;
 use crate::error::{Error, ErrorKind};
+use crate::persist::StateError;
 use crate::protocol::{Behind, Cause, Divergence, Failure, Hole, Permanent, SessionEnd, Stop, Transient};
 
 /// How to go on after a session.
@@ -131,9 +133,20 @@ pub(super) fn stop(stop: Stop) -> Error {
         Stop::Format { format } => Error::new(
             ErrorKind::UnsupportedServer,
             format!(
-                "the record has format {format:?} and this version of the library reads format 1: run a newer version"
+                "the record has format {:?} and this version of the library reads format 1: run a newer version",
+                format.chars().take(64).collect::<String>()
             ),
         ),
+        Stop::Damaged { field, found } => damaged(StateError::new(format!(
+            "the record's field `{field}` holds `{}`, and {} belongs there",
+            found.chars().take(64).flat_map(char::escape_debug).collect::<String>(),
+            match field.as_str() {
+                "@head" => "`token:sequence`",
+                "@position" => "an entry ID",
+                "@trying" => "`ID crashes`",
+                _ => "a number",
+            }
+        ))),
         Stop::WrongType { key, holds } => Error::new(
             ErrorKind::WrongType,
             format!("the key `{key}` holds a {holds}: rename or remove it, or use another name"),

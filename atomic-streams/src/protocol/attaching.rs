@@ -50,6 +50,7 @@ pub enum Stop {
     Trimmed(Hole),
     Foreign { stream: String, group: String },
     Format { format: String },
+    Damaged { field: String, found: String },
     WrongType { key: String, holds: String },
     Denied { command: String, key: String },
 }
@@ -132,6 +133,7 @@ impl Attaching {
             AttachReply::Trimmed(hole) => AttachNext::Stop(Stop::Trimmed(hole)),
             AttachReply::Foreign { stream, group } => AttachNext::Stop(Stop::Foreign { stream, group }),
             AttachReply::Format { format } => AttachNext::Stop(Stop::Format { format }),
+            AttachReply::Damaged { field, found } => AttachNext::Stop(Stop::Damaged { field, found }),
             AttachReply::WrongType { key, holds } => AttachNext::Stop(Stop::WrongType { key, holds }),
             AttachReply::Denied { command, key } => AttachNext::Stop(Stop::Denied { command, key }),
         }

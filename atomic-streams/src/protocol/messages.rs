@@ -135,17 +135,46 @@ pub struct Hole {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttachReply {
     Owned(Owned),
-    Standby { owner: String, left_ms: u64, lease: String },
-    Stale { attempt: u64 },
-    Schema { stored: String },
-    Lost { cursor: EntryId },
-    Adopt { cursor: EntryId, pending: u64 },
+    Standby {
+        owner: String,
+        left_ms: u64,
+        lease: String,
+    },
+    Stale {
+        attempt: u64,
+    },
+    Schema {
+        stored: String,
+    },
+    Lost {
+        cursor: EntryId,
+    },
+    Adopt {
+        cursor: EntryId,
+        pending: u64,
+    },
     Behind(Behind),
     Trimmed(Hole),
-    Foreign { stream: String, group: String },
-    Format { format: String },
-    WrongType { key: String, holds: String },
-    Denied { command: String, key: String },
+    Foreign {
+        stream: String,
+        group: String,
+    },
+    Format {
+        format: String,
+    },
+    /// A field of the record holds something else than the scripts write; `found` is the beginning of it.
+    Damaged {
+        field: String,
+        found: String,
+    },
+    WrongType {
+        key: String,
+        holds: String,
+    },
+    Denied {
+        command: String,
+        key: String,
+    },
 }
 
 /// Proves that a read happened in the history in which its first commit is applied.

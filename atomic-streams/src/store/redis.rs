@@ -14,6 +14,9 @@ mod tls;
 mod trimmer;
 mod watch;
 
+#[cfg(feature = "internals")]
+pub use self::reply::read_reply;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;

@@ -2,7 +2,7 @@
 
 use super::counting::{Count, Known};
 use super::keys::{ErrorReply, Hash, Keys};
-use super::record::{id, named, number, optional_id, optional_number};
+use super::record::{damage, id, named, number, optional_id, optional_number, unreadable};
 use super::stream::{Group, Stream};
 use crate::id::EntryId;
 use crate::protocol::{
@@ -116,16 +116,15 @@ fn examine(
     {
         return Ok(Err(AttachReply::Foreign { stream: text("@stream"), group: text("@group") }));
     }
-    let head = named(record, "@head").as_deref().and_then(Head::parse).filter(|head| !head.token.as_str().is_empty());
-    let lease = text("@lease");
-    let lease_ms = lease.trim().parse::<f64>();
-    let (Some(head), Ok(lease_ms)) = (head, lease_ms) else {
-        return Ok(Err(AttachReply::Format { format: text("@format") }));
-    };
-    let is_whole = ["@epoch", "@position", "@processed"].iter().all(|name| record.contains_key(name.as_bytes()));
-    if text("@format") != "1" || !is_whole {
+    if text("@format") != "1" {
         return Ok(Err(AttachReply::Format { format: text("@format") }));
     }
+    if let Some((field, found)) = damage(record) {
+        return Ok(Err(AttachReply::Damaged { field: field.into(), found }));
+    }
+    let head = Head::parse(&text("@head")).ok_or_else(|| unreadable("@head"))?;
+    let lease = text("@lease");
+    let lease_ms = number(record, "@lease")? as u64;
     // None is left where the state was dropped.
     let schema = named(record, "@schema");
     if schema.as_ref() != Some(&request.accepted_schema) && schema.as_deref() != Some("") {
@@ -136,9 +135,8 @@ fn examine(
         if request.attempt <= attempt {
             return Ok(Err(AttachReply::Stale { attempt }));
         }
-    } else if (now_ms as f64) < lease_ms && request.expired_lease.as_ref() != Some(&lease) {
-        let left_ms = (lease_ms - now_ms as f64) as u64;
-        return Ok(Err(AttachReply::Standby { owner: text("@owner"), left_ms, lease }));
+    } else if now_ms < lease_ms && request.expired_lease.as_ref() != Some(&lease) {
+        return Ok(Err(AttachReply::Standby { owner: text("@owner"), left_ms: lease_ms - now_ms, lease }));
     }
     Ok(Ok(Held {
         sequence: head.sequence,

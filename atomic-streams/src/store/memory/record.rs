@@ -33,11 +33,50 @@ pub(super) fn optional_number(record: &Hash, name: &str) -> Result<Option<i64>, 
     }
 }
 
+/// The first field that holds something else than the scripts write, and the beginning of what it holds.
+pub(super) fn damage(record: &Hash) -> Option<(&'static str, String)> {
+    let fields = ["@head", "@lease", "@epoch", "@position", "@processed", "@base", "@trying"];
+    let mut found = fields.into_iter().map(|field| (field, named(record, field)));
+    let (field, text) = found.find(|(field, text)| match (*field, text) {
+        ("@base" | "@trying", None) => false,
+        (field, text) => !is_sound(field, text.as_deref().unwrap_or_default()),
+    })?;
+    Some((field, text.unwrap_or_default().chars().take(256).collect()))
+}
+
+fn is_sound(field: &str, text: &str) -> bool {
+    match field {
+        "@head" => text.rsplit_once(':').is_some_and(|(token, sequence)| {
+            let mut parts = token.splitn(3, '.');
+            let (instance, attempt) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            !instance.is_empty() && parts.next().is_some() && is_whole(attempt, MOST) && is_whole(sequence, MOST)
+        }),
+        "@position" => is_id(text),
+        "@base" => text.is_empty() || is_whole(text.strip_prefix('-').unwrap_or(text), MOST),
+        "@trying" => {
+            text.split_once(' ').is_some_and(|(entry, crashes)| is_id(entry) && is_whole(crashes, u64::from(u32::MAX)))
+        }
+        _ => is_whole(text, MOST),
+    }
+}
+
+/// What Lua can count to.
+const MOST: u64 = (1 << 53) - 1;
+
+/// A number from 0 on, as the scripts write it.
+fn is_whole(text: &str, most: u64) -> bool {
+    text.parse::<u64>().is_ok_and(|number| number <= most && text == number.to_string())
+}
+
+fn is_id(text: &str) -> bool {
+    text.split_once('-').is_some_and(|(ms, seq)| is_whole(ms, u64::MAX) && is_whole(seq, u64::MAX))
+}
+
 fn parsed<T: FromStr>(record: &Hash, name: &str) -> Result<Option<T>, ErrorReply> {
     named(record, name).map(|text| text.parse().map_err(|_| unreadable(name))).transpose()
 }
 
 /// Where a script would end with an error of its own: somebody wrote something else into the record.
-fn unreadable(name: &str) -> ErrorReply {
+pub(super) fn unreadable(name: &str) -> ErrorReply {
     ErrorReply::new(format!("ERR the record's {name} cannot be read"))
 }

@@ -65,6 +65,7 @@ pub(super) fn attach(value: Value) -> Result<AttachReply, StoreError> {
         "TRIMMED" => AttachReply::Trimmed(parts.hole()?),
         "FOREIGN" => AttachReply::Foreign { stream: parts.text()?, group: parts.text()? },
         "FORMAT" => AttachReply::Format { format: parts.text()? },
+        "DAMAGED" => AttachReply::Damaged { field: parts.text()?, found: parts.text()? },
         "WRONGTYPE" => AttachReply::WrongType { key: parts.text()?, holds: parts.text()? },
         "DENIED" => AttachReply::Denied { command: parts.text()?, key: parts.text()? },
         other => return Err(StoreError::unexpected(other)),
@@ -244,7 +245,8 @@ fn entry(value: Value) -> Option<Entry> {
     let [Value::BulkString(id), Value::Array(values)] = <[Value; 2]>::try_from(parts).ok()? else { return None };
     let mut fields = Fields::with_capacity(values.len() / 2);
     let mut values = values.into_iter();
-    while let (Some(Value::BulkString(name)), Some(Value::BulkString(value))) = (values.next(), values.next()) {
+    while let Some(name) = values.next() {
+        let (Value::BulkString(name), Some(Value::BulkString(value))) = (name, values.next()) else { return None };
         fields.push(name, value);
     }
     Some(Entry { id: EntryId::from_bytes(&id)?, fields })
@@ -336,6 +338,17 @@ pub(super) fn added(value: Value) -> Result<EntryId, StoreError> {
     }
 }
 
+/// What came in place of something else: a reply may be of any size.
+fn shown(value: Option<&Value>) -> String {
+    match value {
+        None => "it ends too early".to_owned(),
+        Some(Value::Array(parts) | Value::Set(parts)) => format!("a list of {}", parts.len()),
+        Some(Value::Map(pairs)) => format!("a map of {}", pairs.len()),
+        Some(Value::BulkString(bytes)) => format!("`{}`", crate::entry::shown(bytes)),
+        Some(other) => format!("{other:?}"),
+    }
+}
+
 /// The parts of a script's reply, taken one after the other.
 pub(super) struct Parts(std::vec::IntoIter<Value>);
 
@@ -343,7 +356,7 @@ impl Parts {
     pub fn of(value: Value) -> Result<Self, StoreError> {
         match value {
             Value::Array(parts) => Ok(Self(parts.into_iter())),
-            other => Err(StoreError::unexpected(&format!("{other:?}"))),
+            other => Err(StoreError::unexpected(&shown(Some(&other)))),
         }
     }
 
@@ -352,7 +365,7 @@ impl Parts {
             Some(Value::BulkString(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
             Some(Value::SimpleString(text)) => Ok(text),
             Some(Value::Int(number)) => Ok(number.to_string()),
-            other => Err(StoreError::unexpected(&format!("{other:?}"))),
+            other => Err(StoreError::unexpected(&shown(other.as_ref()))),
         }
     }
 
@@ -436,5 +449,70 @@ impl Parts {
             }
         }
         Ok(pairs)
+    }
+}
+
+/// Gives a reply to everything here that reads one; returns what was not understood.
+#[cfg(feature = "internals")]
+pub fn read_reply(value: &Value) -> Vec<String> {
+    let words = |error: StoreError| error.words;
+    let value = || value.clone();
+    let all = [
+        attach(value()).err().map(words),
+        load(value()).err().map(words),
+        scan(value()).err().map(words),
+        step(false, value()).err().map(words),
+        step(true, value()).err().map(words),
+        streams(value()).err().map(words),
+        entries(value()).err().map(words),
+        range(value()).err().map(words),
+        requeued(value()).err().map(words),
+        added(value()).err().map(words),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.into())
+    }
+
+    /// One stream with one entry.
+    fn read(values: Vec<Value>) -> Result<Vec<Entry>, StoreError> {
+        let entry = Value::Array(vec![bulk("5-0"), Value::Array(values)]);
+        entries(Value::Array(vec![Value::Array(vec![bulk("s"), Value::Array(vec![entry])])]))
+    }
+
+    #[test]
+    fn an_entry_is_read_whole_or_not_at_all() {
+        let whole = read(vec![bulk("a"), bulk("1"), bulk("a"), bulk("2")]).unwrap();
+        assert_eq!(whole[0].fields.len(), 2);
+        assert_eq!(read(vec![]).unwrap()[0].fields.len(), 0);
+        for cut in [
+            vec![bulk("a")],
+            vec![bulk("a"), Value::Nil],
+            vec![bulk("a"), bulk("1"), Value::Int(3), bulk("2")],
+            vec![bulk("a"), bulk("1"), bulk("b")],
+        ] {
+            assert!(read(cut.clone()).is_err(), "{cut:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_shown_in_short() {
+        let long = "x".repeat(1 << 20);
+        for value in [
+            Value::Array(vec![bulk(&long)]),
+            Value::Array(vec![Value::Array(vec![Value::Nil; 100_000])]),
+            Value::Array(vec![bulk("OWNED"), bulk(&long)]),
+            Value::SimpleString(long.clone()),
+            bulk(&long),
+        ] {
+            let error = attach(value).unwrap_err();
+            assert!(error.words.len() < 400, "{} bytes", error.words.len());
+        }
     }
 }
