@@ -376,7 +376,9 @@ impl<H> ConsumerBuilder<H> {
 
     /// How many entries, and about how many bytes of them, are read ahead of the handler: 1,536 and 16 MiB by default.
     ///
-    /// One read beyond the bound in bytes may be held: the size of entries is known only when they are there.
+    /// One read beyond the bound in bytes may be held: the size of entries is known only when they are there. What is asked for
+    /// at once grows from one entry and goes by those before, so that a read is too large only where small entries are
+    /// followed by large ones: a third of the entries at most, and never more than 512.
     pub fn read_ahead(mut self, entries: usize, bytes: usize) -> Self {
         self.read_ahead_entries = entries;
         self.read_ahead_bytes = bytes;

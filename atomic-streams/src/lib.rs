@@ -97,6 +97,7 @@ mod producer;
 #[cfg_attr(feature = "internals", allow(missing_docs, reason = "shown to this repository's tests alone"))]
 mod protocol;
 mod random;
+mod read_size;
 pub mod retention;
 mod retry;
 mod script;

@@ -9,14 +9,11 @@ use super::Settings;
 use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::protocol::{Owned, Proof, SessionEnd, Token};
+use crate::read_size::ReadSize;
 use crate::store::{Link, Place, Store, StoreError, Watch};
 
 /// Entries that one read takes at most.
 const MAX_COUNT: usize = 512;
-
-/// Entries that the first read takes, before their size is known. One: whatever the line takes for it in the time that a
-/// read has, every session gets on.
-const FIRST_COUNT: usize = 1;
 
 /// Empty reads after which a session that has come back from a shared connection asks for one again: an entry now and then
 /// would make it go to and fro, which costs more than these reads.
@@ -77,20 +74,19 @@ async fn read_all(
     let room = Arc::new(Semaphore::new(budget));
     // One batch is being handled, one waits, one is being read.
     let max_count = (line.settings.read_ahead_entries / 3).clamp(1, MAX_COUNT);
-    let mut count = FIRST_COUNT.min(max_count);
+    // The first read takes one: whatever the line takes for it in the time that a read has, every session gets on.
+    let mut size = ReadSize::new(max_count, budget);
     line.check(link).await?;
     loop {
         line.open().await?;
         progress.set(Some(after));
-        let read = line.read(after, count).await;
+        let read = line.read(after, size.count()).await;
         progress.set(None);
         let entries = read.map_err(failed)?;
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { continue };
         let proof = Proof { first: first.id, last: last.id, digest: last.digest() };
-        let bytes: usize = entries.iter().map(|entry| entry.fields.size_bytes() + 64 * entry.fields.len() + 64).sum();
         after = last.id;
-        // So many of this size fill a quarter of the room.
-        count = (budget / 4 * entries.len() / bytes.max(1)).clamp(1, max_count);
+        let bytes = size.learn(&entries);
         let share = bytes.clamp(1, budget) as u32;
         let Ok(share) = Arc::clone(&room).acquire_many_owned(share).await else { return Err(SessionEnd::ReaderStale) };
         if batches.send(Batch { entries, proof, _share: share }).await.is_err() {
