@@ -16,6 +16,9 @@ use crate::store::StoreError;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::{Connector, Origin, Sentinel, add};
 
+/// How many bytes a server takes as one name or value, unless it is told otherwise.
+const MAX_VALUE_BYTES: usize = 512 << 20;
+
 /// Adds typed entries to streams.
 ///
 /// Entries are what any other program would add with `XADD`, one field for each member of the message; see
@@ -93,7 +96,7 @@ impl Producer {
     /// Adds one entry to `stream`, which is made if it is not there, and returns its ID.
     ///
     /// # Errors
-    /// [`InvalidMessage`](ErrorKind::InvalidMessage): it is not a set of named fields.
+    /// [`InvalidMessage`](ErrorKind::InvalidMessage): it is not a set of named fields, or one of more than 512 MiB.
     /// [`Unavailable`](ErrorKind::Unavailable): the server could not be reached, or its answer was lost: **the entry may
     /// have been added**, and calling again may add it twice. [`Denied`](ErrorKind::Denied) and
     /// [`WrongType`](ErrorKind::WrongType) as they say.
@@ -101,13 +104,23 @@ impl Producer {
     /// # Cancel safety
     /// After the future is dropped the entry may still be added.
     pub async fn publish<T: Serialize + ?Sized>(&self, stream: &str, message: &T) -> Result<EntryId, Error> {
-        if let Some(problem) = name::problem(stream) {
+        if let Some(problem) = name::stream_problem(stream) {
             let shown: String = stream.chars().take(64).collect();
             return Err(Error::new(ErrorKind::InvalidConfig, format!("the stream name {shown:?} {problem}")));
         }
         let fields = entry::encode(message).map_err(|error| {
             Error::new(ErrorKind::InvalidMessage, format!("cannot publish to `{stream}`: {error}")).with_source(error)
         })?;
+        let largest = fields.iter().flat_map(|(name, value)| [name.len(), value.len()]).max().unwrap_or_default();
+        if largest > MAX_VALUE_BYTES {
+            return Err(Error::new(
+                ErrorKind::InvalidMessage,
+                format!(
+                    "cannot publish to `{stream}`: a name or value has {largest} bytes, and a server takes {MAX_VALUE_BYTES} by \
+                     default (proto-max-bulk-len)"
+                ),
+            ));
+        }
         self.add(stream, &fields).await.map_err(|error| {
             Error::new(error.failure.kind(), format!("cannot publish to `{stream}`: {error}")).with_source(error)
         })

@@ -144,7 +144,7 @@ pub enum PublishError {
 }
 
 fn check_stream(stream: &str) -> Result<(), PublishError> {
-    match crate::name::problem(stream) {
+    match crate::name::stream_problem(stream) {
         Some(problem) => Err(PublishError::InvalidName { name: shown(stream), problem }),
         None => Ok(()),
     }

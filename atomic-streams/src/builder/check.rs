@@ -89,7 +89,7 @@ impl<H> ConsumerBuilder<H> {
                  stream, `Skip` or `Stop`"
                     .to_owned(),
             ),
-            (_, OnFailure::DeadLetter(letters)) => match crate::name::problem(letters) {
+            (_, OnFailure::DeadLetter(letters)) => match crate::name::stream_problem(letters) {
                 Some(problem) => {
                     let shown: String = letters.chars().take(64).collect();
                     Some(format!("the dead-letter stream's name {shown:?} {problem}"))

@@ -22,8 +22,11 @@ pub struct InvalidName {
 
 impl Subscription {
     pub fn new(stream: &str, group: &str) -> Result<Self, InvalidName> {
-        check_name("stream", stream)?;
-        check_name("group", group)?;
+        let checked = |what, name, problem: Option<_>| {
+            problem.map_or(Ok(()), |problem| Err(InvalidName::new(what, name, problem)))
+        };
+        checked("stream", stream, name::stream_problem(stream))?;
+        checked("group", group, name::problem(group))?;
         if group.contains('@') {
             return Err(InvalidName::new(
                 "group",
@@ -58,10 +61,6 @@ impl Subscription {
     }
 }
 
-fn check_name(what: &'static str, name: &str) -> Result<(), InvalidName> {
-    name::problem(name).map_or(Ok(()), |problem| Err(InvalidName::new(what, name, problem)))
-}
-
 impl InvalidName {
     fn new(what: &'static str, name: &str, problem: &'static str) -> Self {
         Self { what, name: name.chars().take(64).collect(), problem }
@@ -89,7 +88,9 @@ mod tests {
 
     #[test]
     fn names_that_cannot_be_are_refused_with_a_reason() {
-        for (stream, group) in [("", "g"), ("s", ""), ("s", "g@x"), ("s\n", "g"), ("s", "\u{7}")] {
+        for (stream, group) in
+            [("", "g"), ("s", ""), ("s", "g@x"), ("s\n", "g"), ("s", "\u{7}"), ("atomic-streams:{s}:g", "g")]
+        {
             assert!(Subscription::new(stream, group).is_err(), "{stream:?} {group:?}");
         }
         let error = Subscription::new(&"x".repeat(10_000), "g").unwrap_err().to_string();
