@@ -4,7 +4,7 @@
 -- ARGV  1 ID of the letter
 -- Reply {'REQUEUED', ID in KEYS[2]}
 --       {'GONE'}                 there is no such letter: it was requeued or removed before
---       {'PACKED', newest entry of KEYS[2] or '0-0'}   its fields are too many for an XADD in a script; nothing was done: the
+--       {'PACKED', newest entry of KEYS[2] or '0-0'}   its fields are too many for an XADD in a script, packed or not; nothing was done: the
 --                                caller adds them itself and calls withdraw.lua, in one transaction that watches both keys
 --       {'FOREIGN'}              it is no dead letter of an entry of KEYS[2]
 --       {'REFUSED', key, why}    this key cannot be written; nothing was done
@@ -24,7 +24,7 @@ local about = own == 0 and values[1] == '@packed' and 2 or own and 2 * own
 if not about or #values ~= about + 14 or values[about + 1] ~= '@stream' or values[about + 2] ~= source then return {'FOREIGN'} end
 if not redis.acl_check_cmd('XADD', source, '*', 'f', 'v') then return {'REFUSED', source, 'NOPERM no permission to run XADD'} end
 if not redis.acl_check_cmd('XDEL', letters, id) then return {'REFUSED', letters, 'NOPERM no permission to run XDEL'} end
-if own == 0 then
+if own == 0 or own > 3900 then
   local newest = redis.call('XREVRANGE', source, '+', '-', 'COUNT', 1)[1]
   return {'PACKED', newest and newest[1] or '0-0'}
 end

@@ -7,18 +7,21 @@ use redis::Client;
 use tokio::sync::Mutex;
 use tracing::warn;
 
+use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::id::EntryId;
 use crate::letter::DeadLetter;
 pub use crate::letter::{ATTEMPTS, ERROR, FIELDS, GROUP, ID, MAX_ERROR_BYTES, PACKED, STREAM, TIME_MS};
 use crate::name;
 use crate::protocol::{Failure, Timing};
+use crate::read_size::ReadSize;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::{Origin, RedisStore, Sentinel};
 use crate::store::{Letters, Requeued, Store, StoreError};
 
-/// How many entries are read at once.
+/// How many entries are read at once, and about how many bytes of them.
 const BATCH: usize = 100;
+const BATCH_BYTES: usize = 16 << 20;
 
 /// A stream of dead letters: what [`OnFailure::DeadLetter`](crate::OnFailure::DeadLetter) has put there.
 ///
@@ -96,14 +99,15 @@ impl DeadLetters {
     }
 
     fn on(store: Arc<dyn Store>, stream: String) -> Result<Self, Error> {
-        if let Some(problem) = name::problem(&stream) {
+        if let Some(problem) = name::stream_problem(&stream) {
             let shown: String = stream.chars().take(64).collect();
             return Err(Error::new(ErrorKind::InvalidConfig, format!("the stream name {shown:?} {problem}")));
         }
         Ok(Self { store, stream, connection: Mutex::new(None) })
     }
 
-    /// The oldest letters, at most `limit` of them. Entries that are no dead letters are left out.
+    /// The oldest letters, at most `limit` of them. Entries that are no dead letters are left out, and so are damaged ones, which
+    /// are logged: [`get`](Self::get) says what is wrong with one.
     ///
     /// # Errors
     /// [`Unavailable`](ErrorKind::Unavailable), [`Denied`](ErrorKind::Denied), [`WrongType`](ErrorKind::WrongType).
@@ -125,13 +129,10 @@ impl DeadLetters {
     /// One letter; `None` if it is not there (any more).
     ///
     /// # Errors
-    /// As [`list`](Self::list).
+    /// As [`list`](Self::list); and [`LetterDamaged`](ErrorKind::LetterDamaged).
     pub async fn get(&self, id: EntryId) -> Result<Option<DeadLetter>, Error> {
-        let mut connection = self.connection.lock().await;
-        let mut open = self.open(&mut connection).await?;
-        let entries = open.list(&self.stream, id, 1).await.map_err(|error| self.failed(error))?;
-        *connection = Some(open);
-        Ok(entries.into_iter().find(|entry| entry.id == id).and_then(DeadLetter::of))
+        let entries = self.entries(id, 1).await?;
+        entries.into_iter().find(|entry| entry.id == id).map_or(Ok(None), |entry| self.read(entry))
     }
 
     /// Puts one letter's entry back to the end of the stream that it came from, and returns its ID there; `None` if the letter is
@@ -140,7 +141,7 @@ impl DeadLetters {
     /// After [`Unavailable`](ErrorKind::Unavailable) it may have been done: calling again does it if it was not.
     ///
     /// # Errors
-    /// As [`list`](Self::list); or the source stream cannot take the entry, and nothing was done.
+    /// As [`get`](Self::get); or the source stream cannot take the entry, and nothing was done.
     pub async fn requeue(&self, id: EntryId) -> Result<Option<EntryId>, Error> {
         let Some(letter) = self.get(id).await? else { return Ok(None) };
         self.requeue_letter(&letter).await
@@ -154,19 +155,41 @@ impl DeadLetters {
     /// are.
     ///
     /// # Errors
-    /// As [`requeue`](Self::requeue). Those before the one that it says are requeued; calling again goes on from there.
+    /// As [`requeue`](Self::requeue). [`LetterDamaged`](ErrorKind::LetterDamaged) comes when all others are requeued. After any
+    /// other, those before the one that it says are; calling again goes on from there.
     pub async fn requeue_all(&self) -> Result<u64, Error> {
         let Some(last) = self.newest().await? else { return Ok(0) };
         let (mut requeued, mut first) = (0, Some(EntryId::MIN));
+        let (mut damaged, mut damage) = (0_u64, None);
+        let mut size = ReadSize::new(BATCH, BATCH_BYTES);
         while let Some(from) = first.filter(|first| *first <= last) {
-            let letters = self.list_from(from, BATCH).await?;
-            let full = letters.len() == BATCH;
-            first = letters.last().filter(|_| full).and_then(|letter| next(letter.id));
-            for letter in letters.iter().take_while(|letter| letter.id <= last) {
-                requeued += u64::from(self.requeue_letter(letter).await?.is_some());
+            let count = size.count();
+            let entries = self.entries(from, count).await?;
+            size.learn(&entries);
+            first = entries.last().filter(|_| entries.len() == count).and_then(|entry| next(entry.id));
+            for entry in entries.into_iter().take_while(|entry| entry.id <= last) {
+                let outcome = match self.read(entry) {
+                    Ok(Some(letter)) => self.requeue_letter(&letter).await,
+                    Ok(None) => Ok(None),
+                    Err(error) => Err(error),
+                };
+                match outcome {
+                    Ok(added) => requeued += u64::from(added.is_some()),
+                    Err(error) if error.kind() == ErrorKind::LetterDamaged => {
+                        damaged += 1;
+                        damage.get_or_insert(error);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
-        Ok(requeued)
+        match damage {
+            None => Ok(requeued),
+            Some(first) => Err(Error::new(
+                ErrorKind::LetterDamaged,
+                format!("{requeued} dead letters were requeued and {damaged} could not be, the first of them: {first}"),
+            )),
+        }
     }
 
     /// Removes one letter for good. Whether it was there.
@@ -183,20 +206,45 @@ impl DeadLetters {
 
     async fn list_from(&self, mut first: EntryId, limit: usize) -> Result<Vec<DeadLetter>, Error> {
         let mut letters = Vec::new();
-        let mut connection = self.connection.lock().await;
-        let mut open = self.open(&mut connection).await?;
         while letters.len() < limit {
             let count = BATCH.min(limit - letters.len());
-            let entries = open.list(&self.stream, first, count).await.map_err(|error| self.failed(error))?;
+            let entries = self.entries(first, count).await?;
             let following = entries.last().filter(|_| entries.len() == count).and_then(|entry| next(entry.id));
-            letters.extend(entries.into_iter().filter_map(DeadLetter::of));
+            for entry in entries {
+                match self.read(entry) {
+                    Ok(letter) => letters.extend(letter),
+                    Err(error) => warn!(%error, "a dead letter is left out"),
+                }
+            }
             match following {
                 Some(following) => first = following,
                 None => break,
             }
         }
-        *connection = Some(open);
         Ok(letters)
+    }
+
+    /// What lies in the stream from `first` on, whatever it is.
+    async fn entries(&self, first: EntryId, count: usize) -> Result<Vec<Entry>, Error> {
+        let mut connection = self.connection.lock().await;
+        let mut open = self.open(&mut connection).await?;
+        let entries = open.list(&self.stream, first, count).await.map_err(|error| self.failed(error))?;
+        *connection = Some(open);
+        Ok(entries)
+    }
+
+    fn read(&self, entry: Entry) -> Result<Option<DeadLetter>, Error> {
+        let id = entry.id;
+        DeadLetter::read(entry).map_err(|problem| self.damaged(id, &problem))
+    }
+
+    fn damaged(&self, id: EntryId, problem: &str) -> Error {
+        let words = format!(
+            "dead letter {id} in `{}` is damaged and stays where it is: {problem}. Add its entry again by hand, if it is \
+             needed, and `remove` it",
+            self.stream
+        );
+        Error::new(ErrorKind::LetterDamaged, words)
     }
 
     async fn newest(&self) -> Result<Option<EntryId>, Error> {
@@ -208,6 +256,9 @@ impl DeadLetters {
     }
 
     async fn requeue_letter(&self, letter: &DeadLetter) -> Result<Option<EntryId>, Error> {
+        if letter.entry.fields.is_empty() {
+            return Err(self.damaged(letter.id, "its entry has no field, and none can be added without one"));
+        }
         let mut connection = self.connection.lock().await;
         let mut open = self.open(&mut connection).await?;
         let requeued = open.requeue(&self.stream, letter).await.map_err(|error| self.failed(error))?;

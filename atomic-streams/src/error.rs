@@ -57,6 +57,8 @@ pub enum ErrorKind {
     /// An entry cannot be handled, and [`OnFailure::Stop`](crate::OnFailure::Stop) says to end there: the text says which entry
     /// and why.
     EntryFailed,
+    /// A dead letter cannot be read or requeued, and the others can: the text says which one, and what is wrong with it.
+    LetterDamaged,
     /// The message cannot be published: it is no set of named fields, or too large.
     InvalidMessage,
     /// There is no such subscription or copy on this server: look at the names, and at the database.

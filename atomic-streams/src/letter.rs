@@ -2,8 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::entry::{Entry, Fields, MAX_PUBLISH_FIELDS};
+use serde::Deserialize;
+
+use crate::entry::{Entry, Fields, MAX_PUBLISH_FIELDS, in_short, shown};
 use crate::id::EntryId;
+use crate::name::stream_problem;
 
 /// The stream that the entry was read from.
 pub const STREAM: &str = "@stream";
@@ -25,6 +28,12 @@ pub const PACKED: &str = "@packed";
 
 /// How many bytes of the error's text a dead letter holds.
 pub const MAX_ERROR_BYTES: usize = 2_048;
+
+/// How many of its own fields make an entry a dead letter, and not something else that was put there.
+const LIKE: usize = 4;
+
+/// A map of names and values; a name or value may be an array of bytes.
+const MAX_PACKED_DEPTH: usize = 8;
 
 /// The fields that are not the entry's, in their order.
 const ABOUT: [&str; 7] = [STREAM, GROUP, ID, TIME_MS, ATTEMPTS, ERROR, FIELDS];
@@ -90,34 +99,69 @@ impl About<'_> {
 }
 
 impl DeadLetter {
-    /// Reads an entry of a dead-letter stream; `None` if it is something else.
+    /// Reads an entry of a dead-letter stream; `None` if it is something else, or damaged.
     #[must_use]
     pub fn of(entry: Entry) -> Option<Self> {
-        let count = entry.fields.len().checked_sub(ABOUT.len())?;
+        Self::read(entry).ok().flatten()
+    }
+
+    /// Reads an entry of a dead-letter stream; `None` if it is something else.
+    ///
+    /// # Errors
+    /// It is a dead letter, and what is wrong with it.
+    pub(crate) fn read(entry: Entry) -> Result<Option<Self>, String> {
+        let names = entry.fields.iter().filter(|(name, _)| ABOUT.iter().any(|about| about.as_bytes() == *name));
+        if names.take(LIKE).count() < LIKE {
+            return Ok(None);
+        }
+        let Some(count) = entry.fields.len().checked_sub(ABOUT.len()) else {
+            return Err(format!("it does not end with {}", ABOUT.join(", ")));
+        };
         let about: Vec<(&[u8], &[u8])> = entry.fields.iter().skip(count).collect();
         if !about.iter().zip(ABOUT).all(|((found, _), name)| *found == name.as_bytes()) {
-            return None;
+            return Err(format!("it does not end with {}", ABOUT.join(", ")));
         }
-        let text = |place: usize| std::str::from_utf8(about[place].1).ok();
-        let own: usize = text(6)?.parse().ok()?;
+        let wrong = |place: usize, what| format!("its {} is `{}` and not {what}", ABOUT[place], shown(about[place].1));
+        let text =
+            |place: usize| std::str::from_utf8(about[place].1).map(str::to_owned).map_err(|_| wrong(place, "UTF-8"));
+        let stream = text(0)?;
+        if let Some(problem) = stream_problem(&stream) {
+            return Err(format!("its {STREAM} `{}` {problem}", shown(stream.as_bytes())));
+        }
+        let time = text(3)?.parse().ok().and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
+        let own: usize = text(6)?.parse().map_err(|_| wrong(6, "a number"))?;
         let mut fields = entry.fields.iter().take(count);
         let fields = match own {
-            0 if count == 1 => match fields.next()? {
-                (name, packed) if name == PACKED.as_bytes() => rmp_serde::from_slice(packed).ok()?,
-                _ => return None,
+            0 if count == 1 => match fields.next() {
+                Some((name, packed)) if name == PACKED.as_bytes() => unpacked(packed)?,
+                _ => return Err(wrong(6, "1, which there is before those about it")),
             },
             own if own == count => fields.collect(),
-            _ => return None,
+            _ => return Err(wrong(6, &format!("{count}, which there are before those about it"))),
         };
-        Some(Self {
+        Ok(Some(Self {
             id: entry.id,
-            stream: text(0)?.to_owned(),
-            group: text(1)?.to_owned(),
-            time: UNIX_EPOCH.checked_add(Duration::from_millis(text(3)?.parse().ok()?))?,
-            attempts: text(4)?.parse().ok()?,
-            error: text(5)?.to_owned(),
-            entry: Entry { id: text(2)?.parse().ok()?, fields },
-        })
+            group: text(1)?,
+            time: time.ok_or_else(|| wrong(3, "a time in ms"))?,
+            attempts: text(4)?.parse().map_err(|_| wrong(4, "a number"))?,
+            error: text(5)?,
+            entry: Entry { id: text(2)?.parse().map_err(|_| wrong(2, "an entry ID"))?, fields },
+            stream,
+        }))
+    }
+}
+
+/// The fields that [`PACKED`] holds.
+fn unpacked(mut packed: &[u8]) -> Result<Fields, String> {
+    let fields = {
+        let mut decoder = rmp_serde::Deserializer::new(&mut packed);
+        decoder.set_max_depth(MAX_PACKED_DEPTH);
+        Fields::deserialize(&mut decoder)
+            .map_err(|error| format!("its {PACKED} cannot be unpacked: {}", in_short(error)))?
+    };
+    match packed.len() {
+        0 => Ok(fields),
+        rest => Err(format!("its {PACKED} cannot be unpacked: {rest} bytes follow the fields")),
     }
 }
 
@@ -187,6 +231,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_packed_is_read_whole_or_not_at_all() {
+        let with = |packed: &[u8]| {
+            let written = about("no").fields_of(&entry(Fields::new())).unwrap();
+            let first = [(PACKED.as_bytes(), packed)].into_iter();
+            DeadLetter::read(entry(first.chain(written.iter()).collect()))
+        };
+        let sound = b"\x82\xa1a\xa1b\xa1a\xc4\x01\xff";
+        assert_eq!(with(sound).unwrap().unwrap().entry.fields.len(), 2);
+        for end in 0..sound.len() {
+            assert!(with(&sound[..end]).unwrap_err().contains("cannot be unpacked"), "cut at {end}");
+        }
+        assert!(with(b"\x81\xa1a\xa1b\x01").unwrap_err().contains("1 bytes follow"));
+        let (deep, long) = (vec![0x91; 100_000], b"\x81\xa1a\x93\xdd\xff\xff\xff\xff");
+        let others: [&[u8]; 7] = [
+            b"\xdf\xff\xff\xff\xff\xa1a",
+            b"\x81\xdb\xff\xff\xff\xff",
+            b"\x81\xa1a\xc6\xff\xff\xff\xff",
+            b"\x81\xa1a\xc9\xff\xff\xff\xff\x01",
+            b"\x92\xa1a\xa1b",
+            &[b"\x81\xa1a", &deep[..]].concat(),
+            long,
+        ];
+        for bytes in others {
+            assert!(with(bytes).unwrap_err().contains("cannot be unpacked"), "{:x?}", &bytes[..bytes.len().min(12)]);
+        }
+    }
+
+    #[test]
     fn the_error_is_cut_between_two_characters() {
         let error = "ä".repeat(MAX_ERROR_BYTES) + "x";
         let written = about(&error).fields_of(&entry([("a", "b")].into_iter().collect())).unwrap();
@@ -209,9 +281,14 @@ mod tests {
         for (name, value) in
             [(FIELDS, "2"), (FIELDS, "0"), (FIELDS, "-"), (ID, "x"), (ATTEMPTS, "-1"), (TIME_MS, "soon")]
         {
-            assert_eq!(letter_of(changed(name, value)), None, "{name} {value}");
+            let changed = changed(name, value);
+            assert_eq!(letter_of(changed.clone()), None, "{name} {value}");
+            let problem = DeadLetter::read(entry(changed)).unwrap_err();
+            assert!(problem.starts_with(&format!("its {name} is `{value}` and not ")), "{problem}");
         }
-        assert_eq!(letter_of([("a", "b")].into_iter().collect()), None);
+        let problem = DeadLetter::read(entry(changed(STREAM, "a\nb"))).unwrap_err();
+        assert_eq!(problem, "its @stream `a\\nb` holds a control character");
+        assert_eq!(DeadLetter::read(entry([("a", "b"), (FIELDS, "1")].into_iter().collect())), Ok(None));
         let packed = about("no").fields_of(&entry([(PACKED, "\u{1}")].into_iter().collect())).unwrap();
         assert_eq!(
             letter_of(packed).unwrap().entry.fields.get_str(PACKED),
