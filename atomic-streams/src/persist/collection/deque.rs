@@ -43,6 +43,10 @@ pub struct StateDeque<T> {
     mark: Mark,
 }
 
+/// The highest number that is taken for one of a queue, on either side: from there on it can grow for ever without coming to
+/// the end of what an `i64` can count.
+const MOST: i64 = 1 << 62;
+
 /// The entries and the number of the first.
 type Contents<T> = (VecDeque<T>, i64);
 
@@ -254,6 +258,9 @@ impl<T: Serialize + DeserializeOwned> Collection for StateDeque<T> {
         let span = last.checked_sub(*first).and_then(|span| u64::try_from(span).ok());
         if unsorted.len() as u64 == entries && span != Some(entries - 1) {
             return Err(StateError::new(format!("entries are missing between number {first} and number {last}")));
+        }
+        if *first < -MOST || *last > MOST {
+            return Err(StateError::new(format!("no queue counts from number {first} to number {last}")));
         }
         self.first = *first;
         self.entries = unsorted.into_iter().map(|(_, entry)| entry).collect();
