@@ -32,4 +32,4 @@ pub use rollback::Snapshot;
 #[cfg(feature = "containers")]
 pub use server::container_engine_answers;
 pub use server::{Product, SentinelSettings, Sentinels, Server, ServerBuilder, Version};
-pub use wait::{Outcome, eventually};
+pub use wait::{Outcome, eventually, eventually_within};

@@ -34,8 +34,17 @@ impl<T> Outcome for Option<T> {
 
 /// Waits until `condition` holds, and panics naming `what` if it does not within 20 seconds, also where the condition
 /// itself hangs.
-pub async fn eventually<O: Outcome>(what: &str, mut condition: impl AsyncFnMut() -> O) -> O::Value {
-    let patience = Patience::new(LIMIT);
+pub async fn eventually<O: Outcome>(what: &str, condition: impl AsyncFnMut() -> O) -> O::Value {
+    eventually_within(LIMIT, what, condition).await
+}
+
+/// The same with another limit, for what moves hundreds of megabytes.
+pub async fn eventually_within<O: Outcome>(
+    limit: Duration,
+    what: &str,
+    mut condition: impl AsyncFnMut() -> O,
+) -> O::Value {
+    let patience = Patience::new(limit);
     while let Ok(outcome) = timeout_at(patience.deadline, condition()).await {
         if let Some(value) = outcome.reached() {
             return value;
@@ -44,7 +53,7 @@ pub async fn eventually<O: Outcome>(what: &str, mut condition: impl AsyncFnMut()
             break;
         }
     }
-    panic!("waited {} s in vain for this: {what}", LIMIT.as_secs())
+    panic!("waited {} s in vain for this: {what}", limit.as_secs())
 }
 
 /// The pace and the end of a wait: `while !condition { if !patience.lasts().await { fail } }`.
