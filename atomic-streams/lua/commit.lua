@@ -10,13 +10,17 @@
 --                                                           change collection KEYS[key], a hash: it has `before` entries ('' where it
 --                                                           does not matter); drop all if `cleared` is 1; set n/2, delete m; where
 --                                                           `after` is not '', the record's `field` gets it
+--       'X', key, ID, digest                                remove this dead letter, which must be as it was, from KEYS[key]: the
+--                                                           step does what its entry could not do. One at most. Letters and head are
+--                                                           on one server and are rolled back together, and after this step no
+--                                                           other one follows the same head: it is handled once, or not at all
 --       'C', key                                            first use of an output under this token: check it
 --       'A', key, n, n names and values                     publish to output KEYS[key]
 --       'T', key, 'MAXLEN' or 'MINID', '~' or '=', bound    trim output KEYS[key]
 -- Reply 1 committed
 --       {'COMMITTED', why the group's cursor stayed or '', why an output was not trimmed or ''}
 --       {'FENCED', owner}                     another attach owns the record, or there is none
---       {'DIVERGED', head, position, 'sequence' | 'gap' | 'gone' | 'entries'}
+--       {'DIVERGED', head, position, 'sequence' | 'gap' | 'gone' | 'entries' | 'letter'}
 --       {'REFUSED', key name, why}            this key cannot be written; nothing was done
 local KEYS, ARGV, redis = KEYS, ARGV, redis -- found faster than globals, a dozen times a call
 local record, stream = KEYS[1], KEYS[2]
@@ -42,8 +46,17 @@ if not ARGV[8] or (ARGV[7] == '2' and not ARGV[10]) then -- most steps: one fiel
   return 1
 end
 
+local function digest(values)
+  local sized = {}
+  for n, value in ipairs(values) do
+    sized[2 * n - 1] = #value
+    sized[2 * n] = value
+  end
+  return redis.sha1hex(table.concat(sized, ':'))
+end
+
 local first_operation = 8 + ARGV[7]
-local added, refused_key, refused, trims, deleted, collections
+local added, refused_key, refused, trims, deleted, collections, letter
 if ARGV[first_operation] then
   -- Check: nothing is written in this pass.
   local i, publishes = first_operation, false
@@ -67,12 +80,7 @@ if ARGV[first_operation] then
       if entry and entry[1] ~= ARGV[i + 1] then return {'DIVERGED', head, position, 'gap'} end
       if ARGV[i + 2] ~= ARGV[i + 1] then entry = redis.call('XRANGE', stream, ARGV[i + 2], ARGV[i + 2])[1] end
       if not entry then return {'DIVERGED', head, position, 'gone'} end
-      local sized = {}
-      for n, value in ipairs(entry[2]) do
-        sized[2 * n - 1] = #value
-        sized[2 * n] = value
-      end
-      if redis.sha1hex(table.concat(sized, ':')) ~= ARGV[i + 3] then return {'DIVERGED', head, position, 'gone'} end
+      if digest(entry[2]) ~= ARGV[i + 3] then return {'DIVERGED', head, position, 'gone'} end
       i = i + 4
     elseif kind == 'M' then
       local key, sets = KEYS[tonumber(ARGV[i + 1])], tonumber(ARGV[i + 6])
@@ -87,6 +95,17 @@ if ARGV[first_operation] then
       if ARGV[i + 5] == '1' and not redis.acl_check_cmd('UNLINK', key) then return {'REFUSED', key, 'NOPERM no permission to run UNLINK'} end
       collections = collections or i
       i = i + 8 + sets + removes
+    elseif kind == 'X' then
+      local key = KEYS[tonumber(ARGV[i + 1])]
+      local is = redis.call('TYPE', key).ok
+      if is ~= 'stream' and is ~= 'none' then return {'REFUSED', key, 'WRONGTYPE the key holds a ' .. is .. ', not a stream'} end
+      local entry = redis.call('XRANGE', key, ARGV[i + 2], ARGV[i + 2])[1]
+      if not entry or digest(entry[2]) ~= ARGV[i + 3] then
+        return {'DIVERGED', head, redis.call('HGET', record, '@position') or '', 'letter'}
+      end
+      if not redis.acl_check_cmd('XDEL', key, ARGV[i + 2]) then return {'REFUSED', key, 'NOPERM no permission to run XDEL'} end
+      letter = i
+      i = i + 4
     elseif kind == 'T' then
       local key = KEYS[tonumber(ARGV[i + 1])]
       if not redis.acl_check_cmd('XTRIM', key, ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]) then
@@ -100,7 +119,7 @@ if ARGV[first_operation] then
       i = i + 2 + ARGV[i + 1]
     end
   end
-  if (publishes or deleted or collections) and not redis.acl_check_cmd('HSET', record, 'f', 'v') then
+  if (publishes or deleted or collections or letter) and not redis.acl_check_cmd('HSET', record, 'f', 'v') then
     return {'REFUSED', record, 'NOPERM no permission to run HSET'}
   end
 
@@ -120,7 +139,7 @@ if ARGV[first_operation] then
       added[#added + 1] = id
       i = last + 1
     elseif kind == 'C' then i = i + 2
-    elseif kind == 'P' then i = i + 4
+    elseif kind == 'P' or kind == 'X' then i = i + 4
     elseif kind == 'T' then i = i + 5
     elseif kind == 'M' then i = i + 8 + ARGV[i + 6] + ARGV[i + 7 + ARGV[i + 6]]
     else i = i + 2 + ARGV[i + 1] end
@@ -154,6 +173,7 @@ while collections and ARGV[collections] == 'M' do -- checked above: nothing of i
   if ARGV[i + 4] ~= '' then redis.call('HSET', record, ARGV[i + 2], ARGV[i + 4]) end
   collections = i + 8 + sets + removes
 end
+if letter then redis.call('XDEL', KEYS[tonumber(ARGV[letter + 1])], ARGV[letter + 2]) end
 if deleted then
   local names = tonumber(ARGV[deleted + 1])
   for n = 1, names, 7000 do

@@ -3,13 +3,13 @@
 -- KEYS  1 record   2 stream
 -- ARGV  1 token    2 lease, ms    3 group    4 't' to write nothing where entries were trimmed before they were read, or ''
 -- Reply {'OWNED', now ms, head, position, last ID, last entry's ID or '', base or '', vanished, cursor: 0 right 1 group made anew 2 put back,
---         why the cursor could not be put right or '', cause of vanished, all of them 0/1}
+--         why the cursor could not be put right or '', cause of vanished, all of them 0/1, how often unparking was asked for}
 --         vanished: entries that went unread from the stream since base was last settled; below 0, the stream was made anew
 --         cause: 'trimmed', 'deleted' (one by one, by XDEL), or 'either' where the stream's counters do not tell
 --       {'FENCED', owner}   {'BEHIND', last ID, position, length}
 --       {'TRIMMED', vanished, all of them 0/1, cause, position, first entry's ID or ''}   only if asked for; never for 'deleted'
 local record, stream, group = KEYS[1], KEYS[2], ARGV[3]
-local r = redis.call('HMGET', record, '@head', '@position', '@processed', '@base', '@owner', '@settled')
+local r = redis.call('HMGET', record, '@head', '@position', '@processed', '@base', '@owner', '@settled', '@unparking')
 local head, position, processed, base, settled = r[1], r[2], tonumber(r[3] or 0), r[4] or '', r[6] or '0-0'
 if not head or head:match('^(.*):') ~= ARGV[1] then return {'FENCED', r[5] or ''} end
 
@@ -76,4 +76,4 @@ if before(last, position) then -- an empty stream: later IDs must follow the pos
 end
 if base ~= '' then try('XGROUP', 'SETID', stream, group, position, 'ENTRIESREAD', base + processed)
 else try('XGROUP', 'SETID', stream, group, position) end
-return {'OWNED', now, head, position, last, last_entry, base, vanished, repaired, trouble, cause, all}
+return {'OWNED', now, head, position, last, last_entry, base, vanished, repaired, trouble, cause, all, r[7] or 0}

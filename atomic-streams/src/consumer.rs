@@ -34,8 +34,9 @@ use crate::error::{Error, ErrorKind};
 use crate::handler::{Handler, Retry};
 use crate::id::EntryId;
 use crate::persist::{Schema, Snapshot, StateError};
-use crate::protocol::{Attaching, Careful, SessionEnd, Token, Transient};
+use crate::protocol::{Attaching, Careful, Parking, SessionEnd, Token, Transient};
 use crate::random;
+use crate::retry::OnFailure;
 use crate::store::Store;
 
 /// Everything that one consumer keeps from session to session.
@@ -58,6 +59,10 @@ pub(crate) struct Worker<H> {
     given_up: Option<GivenUp>,
     /// After an unclean end: which entries are handled one at a time.
     careful: Careful,
+    /// Keys whose entries follow a dead letter, as of the last staged entry.
+    parking: Parking,
+    /// The last key that was to be unparked, and the number of that request.
+    unparking: Option<(Vec<u8>, Vec<u8>)>,
     /// Entries up to this one are committed one at a time: a step of several of them failed.
     alone_until: Option<EntryId>,
     /// Attaches that failed, or sessions that ended without a commit or renewal, in a row.
@@ -98,6 +103,10 @@ impl<H: Handler> Worker<H> {
             schema.text(),
         );
         let shared = Arc::new(Shared::new());
+        let parking = match &settings.on_failure {
+            OnFailure::Park { letters, field } => Parking::new(Some((letters, field))),
+            _ => Parking::default(),
+        };
         let worker = Self {
             settings,
             store,
@@ -111,6 +120,8 @@ impl<H: Handler> Worker<H> {
             failing: None,
             given_up: None,
             careful: Careful::default(),
+            parking,
+            unparking: None,
             alone_until: None,
             setbacks: 0,
             examined: false,

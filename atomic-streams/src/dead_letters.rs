@@ -1,5 +1,6 @@
 //! Looking at dead letters, and putting them back.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,9 +12,13 @@ use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::id::EntryId;
 use crate::letter::DeadLetter;
-pub use crate::letter::{ATTEMPTS, ERROR, FIELDS, GROUP, ID, MAX_ERROR_BYTES, PACKED, STREAM, TIME_MS};
+pub use crate::letter::{
+    ATTEMPTS, ERROR, FIELDS, GROUP, ID, KEY, MAX_ERROR_BYTES, MAX_KEY_BYTES, MAX_PARKED_KEYS, PACKED, PARKED_BEHIND,
+    STREAM, TIME_MS,
+};
 use crate::name;
-use crate::protocol::{Failure, Timing};
+use crate::persist::MAX_PART_ENTRIES;
+use crate::protocol::{Failure, Parking, Subscription, Timing};
 use crate::read_size::ReadSize;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::{Origin, RedisStore, Sentinel};
@@ -44,6 +49,8 @@ const BATCH_BYTES: usize = 16 << 20;
 /// Requeueing adds the original fields to the end of the stream that the entry came from and removes the letter, together or
 /// not at all: whatever is lost or called twice, the entry is in one place. It gets a new ID there, behind what was added
 /// since; and every group of that stream sees it as a new entry, also those that had handled the original.
+///
+/// A letter whose key is [parked](crate::OnFailure::Park) is not requeued: its entry would come out of its order.
 ///
 /// # Rights
 ///
@@ -141,18 +148,30 @@ impl DeadLetters {
     /// After [`Unavailable`](ErrorKind::Unavailable) it may have been done: calling again does it if it was not.
     ///
     /// # Errors
-    /// As [`get`](Self::get); or the source stream cannot take the entry, and nothing was done.
+    /// As [`get`](Self::get); [`KeyParked`](ErrorKind::KeyParked); or the source stream cannot take the entry. Nothing was done
+    /// then.
     pub async fn requeue(&self, id: EntryId) -> Result<Option<EntryId>, Error> {
         let Some(letter) = self.get(id).await? else { return Ok(None) };
-        self.requeue_letter(&letter).await
+        match self.requeue_letter(&letter).await? {
+            Placed::Requeued(id) => Ok(Some(id)),
+            Placed::Gone => Ok(None),
+            Placed::Parked => Err(Error::new(
+                ErrorKind::KeyParked,
+                format!(
+                    "dead letter {id} is where it was: its key is parked, and at the end of `{}` its entry would come out of order: \
+                     unpark the key with `DeadLetters::unpark`, or remove the letter",
+                    letter.stream
+                ),
+            )),
+        }
     }
 
     /// Puts all letters' entries back to the ends of the streams that they came from, in their order, and returns how many there
     /// were.
     ///
     /// Each is requeued by itself, as by [`requeue`](Self::requeue). Letters that come while this runs are left for the next
-    /// call, so that entries which fail again go round no more than once; entries that are no dead letters are left where they
-    /// are.
+    /// call, so that entries which fail again go round no more than once. Letters whose key is
+    /// [parked](crate::OnFailure::Park), and entries that are no dead letters, are left where they are.
     ///
     /// # Errors
     /// As [`requeue`](Self::requeue). [`LetterDamaged`](ErrorKind::LetterDamaged) comes when all others are requeued. After any
@@ -169,12 +188,12 @@ impl DeadLetters {
             first = entries.last().filter(|_| entries.len() == count).and_then(|entry| next(entry.id));
             for entry in entries.into_iter().take_while(|entry| entry.id <= last) {
                 let outcome = match self.read(entry) {
-                    Ok(Some(letter)) => self.requeue_letter(&letter).await,
-                    Ok(None) => Ok(None),
+                    Ok(Some(letter)) => self.requeue_letter(&letter).await.map(|placed| matches!(placed, Placed::Requeued(_))),
+                    Ok(None) => Ok(false),
                     Err(error) => Err(error),
                 };
                 match outcome {
-                    Ok(added) => requeued += u64::from(added.is_some()),
+                    Ok(is_requeued) => requeued += u64::from(is_requeued),
                     Err(error) if error.kind() == ErrorKind::LetterDamaged => {
                         damaged += 1;
                         damage.get_or_insert(error);
@@ -190,6 +209,67 @@ impl DeadLetters {
                 format!("{requeued} dead letters were requeued and {damaged} could not be, the first of them: {first}"),
             )),
         }
+    }
+
+    /// Unparks a key of `group` on `stream`, which [`OnFailure::Park`](crate::OnFailure::Park) has parked there: its owner handles
+    /// the dead letters of the key, in order, before any later entry of it. Returns whether the key is parked; where it is
+    /// not, nothing is done. Calling again does no harm.
+    ///
+    /// This asks for it; the owner learns of it within a third of its lease, or the next owner when it attaches, and handles the
+    /// letters between two entries of its input. Each is one commit: what its handler has changed and published, and the
+    /// removal of the letter, which must still be there; the commit of the last one unparks the key. The handler sees the entry
+    /// as it was, under its own ID, and it is tried as often as any other; entries of all keys wait meanwhile, as they do behind
+    /// any entry. If it cannot be handled this time either, the letter stays where it is and its key parked, which the log says,
+    /// and calling this again begins with that letter. [`parked`](Self::parked) shows what is left.
+    ///
+    /// A letter that was [removed](Self::remove) is not missed: what it stands for is left out, and the others keep their order.
+    ///
+    /// # Rights
+    /// `+hexists +hincrby +hsetnx +type` on the keys of the record, `~atomic-streams:*`. The consumer needs `+xrange` on
+    /// the dead-letter stream, and `+hlen +hscan +hdel` on those keys.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list); [`InvalidConfig`](ErrorKind::InvalidConfig) where a name is none.
+    pub async fn unpark(&self, stream: &str, group: &str, key: impl AsRef<[u8]>) -> Result<bool, Error> {
+        let subscription = self.subscription(stream, group)?;
+        let mut connection = self.connection.lock().await;
+        let mut open = self.open(&mut connection).await?;
+        let is_parked = open.unpark(&subscription, key.as_ref()).await.map_err(|error| self.failed(error))?;
+        *connection = Some(open);
+        Ok(is_parked)
+    }
+
+    /// The keys of `group` on `stream` that are parked, in the order of their bytes.
+    ///
+    /// # Rights
+    /// `+hget +hlen +hscan` on the keys of the record, `~atomic-streams:*`.
+    ///
+    /// # Errors
+    /// As [`unpark`](Self::unpark).
+    pub async fn parked(&self, stream: &str, group: &str) -> Result<Vec<ParkedKey>, Error> {
+        let subscription = self.subscription(stream, group)?;
+        let mut connection = self.connection.lock().await;
+        let mut open = self.open(&mut connection).await?;
+        let (mut keys, mut cursor) = (BTreeMap::new(), None);
+        loop {
+            let part = open.scan(&subscription, Parking::FIELD, cursor.as_deref(), MAX_PART_ENTRIES).await;
+            let part = part.map_err(|error| self.failed(error))?;
+            for (key, entry) in part.entries {
+                // Another value is nobody's that this version knows.
+                keys.extend(EntryId::from_bytes(&entry).map(|entry| (key, entry)));
+            }
+            match part.cursor {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        *connection = Some(open);
+        Ok(keys.into_iter().map(|(key, entry)| ParkedKey { key, entry }).collect())
+    }
+
+    fn subscription(&self, stream: &str, group: &str) -> Result<Subscription, Error> {
+        Subscription::new(stream, group)
+            .map_err(|error| Error::new(ErrorKind::InvalidConfig, error.to_string()).with_source(error))
     }
 
     /// Removes one letter for good. Whether it was there.
@@ -255,7 +335,7 @@ impl DeadLetters {
         Ok(newest)
     }
 
-    async fn requeue_letter(&self, letter: &DeadLetter) -> Result<Option<EntryId>, Error> {
+    async fn requeue_letter(&self, letter: &DeadLetter) -> Result<Placed, Error> {
         if letter.entry.fields.is_empty() {
             return Err(self.damaged(letter.id, "its entry has no field, and none can be added without one"));
         }
@@ -264,11 +344,12 @@ impl DeadLetters {
         let requeued = open.requeue(&self.stream, letter).await.map_err(|error| self.failed(error))?;
         *connection = Some(open);
         match requeued {
-            Requeued::Added(id) => Ok(Some(id)),
-            Requeued::Gone => Ok(None),
+            Requeued::Added(id) => Ok(Placed::Requeued(id)),
+            Requeued::Gone => Ok(Placed::Gone),
+            Requeued::Parked => Ok(Placed::Parked),
             Requeued::Foreign => {
                 warn!(stream = self.stream, entry = %letter.id, "another entry was put in the place of a dead letter");
-                Ok(None)
+                Ok(Placed::Gone)
             }
             Requeued::Refused { key, why } => {
                 let failure = Failure::of_reply(why.split(' ').next().unwrap_or_default(), &why);
@@ -288,6 +369,23 @@ impl DeadLetters {
     fn failed(&self, error: StoreError) -> Error {
         Error::new(error.failure.kind(), format!("dead letters in `{}`: {error}", self.stream)).with_source(error)
     }
+}
+
+/// A key whose entries follow a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParkedKey {
+    /// The key, as it is in the entries.
+    pub key: Vec<u8>,
+    /// The entry that failed, which the others wait behind.
+    pub entry: EntryId,
+}
+
+/// Where the entry of a letter is that was to be requeued.
+enum Placed {
+    Requeued(EntryId),
+    Gone,
+    Parked,
 }
 
 /// The ID that follows.

@@ -54,11 +54,14 @@ pub enum ErrorKind {
     NoGroup,
     /// The server is too old or configured in a way that can lose the record.
     UnsupportedServer,
-    /// An entry cannot be handled, and [`OnFailure::Stop`](crate::OnFailure::Stop) says to end there: the text says which entry
-    /// and why.
+    /// An entry cannot be handled, and [`OnFailure::Stop`](crate::OnFailure::Stop) says to end there, or its key cannot be
+    /// [parked](crate::OnFailure::Park): the text says which entry and why.
     EntryFailed,
     /// A dead letter cannot be read or requeued, and the others can: the text says which one, and what is wrong with it.
     LetterDamaged,
+    /// The letter's key is parked, and elsewhere its entry would come out of its order: unpark the key with
+    /// [`DeadLetters::unpark`](crate::DeadLetters::unpark).
+    KeyParked,
     /// The message cannot be published: it is no set of named fields, or too large.
     InvalidMessage,
     /// There is no such subscription or copy on this server: look at the names, and at the database.

@@ -8,7 +8,7 @@ pub use crate::protocol::*;
 pub use crate::staged::{Publish, Staged};
 pub use crate::store::memory::{GroupInfo, MemoryStore, StreamInfo};
 pub use crate::store::redis::RedisStore;
-pub use crate::store::{Letters, Link, Loaded, Requeued, Scanned, Store, StoreError, Trimmer};
+pub use crate::store::{Letters, Link, Loaded, Requeued, Scanned, Store, StoreError, Trimmer, Waiting};
 
 /// What a proof says of the last entry of a read.
 pub fn digest(entry: &Entry) -> String {

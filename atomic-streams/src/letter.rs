@@ -20,6 +20,10 @@ pub const TIME_MS: &str = "@time_ms";
 pub const ATTEMPTS: &str = "@attempts";
 /// Why it could not be handled, cut to [`MAX_ERROR_BYTES`].
 pub const ERROR: &str = "@error";
+/// The entry's key, where keys are parked ([`OnFailure::Park`](crate::OnFailure::Park)) and it has one.
+pub const KEY: &str = "@key";
+/// The ID of the entry behind which it waits: it was not tried itself, since its key was parked.
+pub const PARKED_BEHIND: &str = "@parked_behind";
 /// How many fields of the dead letter, from its first on, are those of the entry; 0: they are packed. Always the last field.
 pub const FIELDS: &str = "@fields";
 /// The entry's fields, where they are too many for one `XADD` of a script: a MessagePack map of names and values in their
@@ -29,21 +33,33 @@ pub const PACKED: &str = "@packed";
 /// How many bytes of the error's text a dead letter holds.
 pub const MAX_ERROR_BYTES: usize = 2_048;
 
+/// How many keys of one subscription may be parked at once; see [`OnFailure::Park`](crate::OnFailure::Park).
+pub const MAX_PARKED_KEYS: usize = 100_000;
+
+/// How many bytes a key may have that is parked.
+pub const MAX_KEY_BYTES: usize = 1_024;
+
 /// How many of its own fields make an entry a dead letter, and not something else that was put there.
 const LIKE: usize = 4;
 
 /// A map of names and values; a name or value may be an array of bytes.
 const MAX_PACKED_DEPTH: usize = 8;
 
-/// The fields that are not the entry's, in their order.
-const ABOUT: [&str; 7] = [STREAM, GROUP, ID, TIME_MS, ATTEMPTS, ERROR, FIELDS];
+/// The fields that are not the entry's, in their order: of an entry without a key, of one with a key that failed itself, and
+/// of one behind it.
+const ABOUT: [&[&str]; 3] = [
+    &[STREAM, GROUP, ID, TIME_MS, ATTEMPTS, ERROR, FIELDS],
+    &[STREAM, GROUP, ID, TIME_MS, ATTEMPTS, ERROR, KEY, FIELDS],
+    &[STREAM, GROUP, ID, TIME_MS, ATTEMPTS, ERROR, KEY, PARKED_BEHIND, FIELDS],
+];
 
 /// An entry that could not be handled, and why.
 ///
 /// In its stream it is an ordinary entry: the fields of the original first, as they were, repeats kept; then, in this order,
 /// `@stream`, `@group`, `@id`, `@time_ms`, `@attempts`, `@error` and `@fields`. The last one says how many fields are the
-/// original's, so that nothing depends on their names. An original with more than 3,893 fields is packed into one field,
-/// [`@packed`](crate::dead_letters::PACKED), which then is the first one.
+/// original's, so that nothing depends on their names. An original with more than 3,893 fields (3,891 if it has a key) is packed
+/// into one field, [`@packed`](crate::dead_letters::PACKED), which then is the first one. Where keys are parked, `@key` stands
+/// before `@fields`, and, in a letter that waits behind another one, `@parked_behind` between them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeadLetter {
@@ -61,6 +77,10 @@ pub struct DeadLetter {
     pub attempts: u32,
     /// Why it could not be handled.
     pub error: String,
+    /// Its key, where keys are parked and it has one.
+    pub key: Option<Vec<u8>>,
+    /// The entry behind which it waits, if it was not tried itself because its key was parked.
+    pub parked_behind: Option<EntryId>,
 }
 
 /// What is written about an entry that is given up.
@@ -71,18 +91,29 @@ pub(crate) struct About<'a> {
     pub time: SystemTime,
     pub attempts: u32,
     pub error: &'a str,
+    pub key: Option<Key<'a>>,
+}
+
+/// The key of an entry whose key is parked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key<'a> {
+    pub bytes: &'a [u8],
+    /// The entry that failed, if it is not this one.
+    pub behind: Option<EntryId>,
 }
 
 impl About<'_> {
     /// The fields of the dead letter of `entry`.
     pub fn fields_of(&self, entry: &Entry) -> Result<Fields, rmp_serde::encode::Error> {
-        let is_packed = entry.fields.len() + ABOUT.len() > MAX_PUBLISH_FIELDS;
+        // All with a key alike, so that whether they are packed does not depend on what they wait behind.
+        let most_about = if self.key.is_some() { ABOUT[2].len() } else { ABOUT[0].len() };
+        let is_packed = entry.fields.len() + most_about > MAX_PUBLISH_FIELDS;
         let mut fields = if is_packed {
-            let mut fields = Fields::with_capacity(1 + ABOUT.len());
+            let mut fields = Fields::with_capacity(1 + most_about);
             fields.push(PACKED, rmp_serde::to_vec(&entry.fields)?);
             fields
         } else {
-            let mut fields = Fields::with_capacity(entry.fields.len() + ABOUT.len());
+            let mut fields = Fields::with_capacity(entry.fields.len() + most_about);
             entry.fields.iter().for_each(|(name, value)| fields.push(name, value));
             fields
         };
@@ -93,6 +124,12 @@ impl About<'_> {
         fields.push(TIME_MS, time_ms.to_string());
         fields.push(ATTEMPTS, self.attempts.to_string());
         fields.push(ERROR, cut(self.error));
+        if let Some(Key { bytes, behind }) = self.key {
+            fields.push(KEY, bytes);
+            if let Some(behind) = behind {
+                fields.push(PARKED_BEHIND, behind.to_string());
+            }
+        }
         fields.push(FIELDS, if is_packed { 0 } else { entry.fields.len() }.to_string());
         Ok(fields)
     }
@@ -110,34 +147,40 @@ impl DeadLetter {
     /// # Errors
     /// It is a dead letter, and what is wrong with it.
     pub(crate) fn read(entry: Entry) -> Result<Option<Self>, String> {
-        let names = entry.fields.iter().filter(|(name, _)| ABOUT.iter().any(|about| about.as_bytes() == *name));
-        if names.take(LIKE).count() < LIKE {
+        let is_about = |name: &[u8]| ABOUT.iter().flat_map(|names| *names).any(|about| about.as_bytes() == name);
+        if entry.fields.iter().filter(|(name, _)| is_about(name)).take(LIKE).count() < LIKE {
             return Ok(None);
         }
-        let Some(count) = entry.fields.len().checked_sub(ABOUT.len()) else {
-            return Err(format!("it does not end with {}", ABOUT.join(", ")));
+        let end = ABOUT.iter().find_map(|names| {
+            let count = entry.fields.len().checked_sub(names.len())?;
+            let (found, values): (Vec<&[u8]>, Vec<&[u8]>) = entry.fields.iter().skip(count).unzip();
+            found.iter().zip(*names).all(|(found, name)| *found == name.as_bytes()).then_some((count, *names, values))
+        });
+        let Some((count, names, values)) = end else {
+            return Err(format!("it does not end with {}", ABOUT[0].join(", ")));
         };
-        let about: Vec<(&[u8], &[u8])> = entry.fields.iter().skip(count).collect();
-        if !about.iter().zip(ABOUT).all(|((found, _), name)| *found == name.as_bytes()) {
-            return Err(format!("it does not end with {}", ABOUT.join(", ")));
-        }
-        let wrong = |place: usize, what| format!("its {} is `{}` and not {what}", ABOUT[place], shown(about[place].1));
+        let last = names.len() - 1;
+        let wrong = |place: usize, what| format!("its {} is `{}` and not {what}", names[place], shown(values[place]));
         let text =
-            |place: usize| std::str::from_utf8(about[place].1).map(str::to_owned).map_err(|_| wrong(place, "UTF-8"));
+            |place: usize| std::str::from_utf8(values[place]).map(str::to_owned).map_err(|_| wrong(place, "UTF-8"));
         let stream = text(0)?;
         if let Some(problem) = stream_problem(&stream) {
             return Err(format!("its {STREAM} `{}` {problem}", shown(stream.as_bytes())));
         }
         let time = text(3)?.parse().ok().and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
-        let own: usize = text(6)?.parse().map_err(|_| wrong(6, "a number"))?;
+        let own: usize = text(last)?.parse().map_err(|_| wrong(last, "a number"))?;
+        let parked_behind = match names.get(7) {
+            Some(&PARKED_BEHIND) => Some(text(7)?.parse().map_err(|_| wrong(7, "an entry ID"))?),
+            _ => None,
+        };
         let mut fields = entry.fields.iter().take(count);
         let fields = match own {
             0 if count == 1 => match fields.next() {
                 Some((name, packed)) if name == PACKED.as_bytes() => unpacked(packed)?,
-                _ => return Err(wrong(6, "1, which there is before those about it")),
+                _ => return Err(wrong(last, "1, which there is before those about it")),
             },
             own if own == count => fields.collect(),
-            _ => return Err(wrong(6, &format!("{count}, which there are before those about it"))),
+            _ => return Err(wrong(last, &format!("{count}, which there are before those about it"))),
         };
         Ok(Some(Self {
             id: entry.id,
@@ -146,6 +189,8 @@ impl DeadLetter {
             attempts: text(4)?.parse().map_err(|_| wrong(4, "a number"))?,
             error: text(5)?,
             entry: Entry { id: text(2)?.parse().map_err(|_| wrong(2, "an entry ID"))?, fields },
+            key: (last > 6).then(|| values[6].to_vec()),
+            parked_behind,
             stream,
         }))
     }
@@ -181,7 +226,7 @@ mod tests {
 
     fn about(error: &str) -> About<'_> {
         let time = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
-        About { stream: "sales", group: "billing", time, attempts: 3, error }
+        About { stream: "sales", group: "billing", time, attempts: 3, error, key: None }
     }
 
     fn letter_of(fields: Fields) -> Option<DeadLetter> {
@@ -255,6 +300,25 @@ mod tests {
         ];
         for bytes in others {
             assert!(with(bytes).unwrap_err().contains("cannot be unpacked"), "{:x?}", &bytes[..bytes.len().min(12)]);
+    fn a_key_and_what_it_waits_behind_come_before_the_number_of_fields() {
+        let own = entry([("customer", "a"), (KEY, "own"), (PARKED_BEHIND, "own")].into_iter().collect());
+        for behind in [None, Some(EntryId::new(4, 2))] {
+            let key = Key { bytes: &[0xff, 0, 0xfe], behind };
+            let written = About { key: Some(key), ..about("no") }.fields_of(&own).unwrap();
+            let about = [STREAM, GROUP, ID, TIME_MS, ATTEMPTS, ERROR, KEY].into_iter();
+            let about: Vec<&str> = about.chain(behind.map(|_| PARKED_BEHIND)).chain([FIELDS]).collect();
+            assert_eq!(names(&written)[3..], about);
+            let letter = letter_of(written).unwrap();
+            assert_eq!((letter.key.as_deref(), letter.parked_behind), (Some(key.bytes), behind));
+            assert_eq!(letter.entry, own);
+        }
+        let count = MAX_PUBLISH_FIELDS - 9;
+        for (count, packed) in [(count, false), (count + 1, true)] {
+            let own = entry((0..count).map(|n| (n.to_string(), "x")).collect());
+            let key = Key { bytes: b"k", behind: Some(own.id) };
+            let written = About { key: Some(key), ..about("no") }.fields_of(&own).unwrap();
+            assert_eq!((written.len() == 10, written.len() <= MAX_PUBLISH_FIELDS), (packed, true));
+            assert_eq!(letter_of(written).unwrap().entry, own);
         }
     }
 

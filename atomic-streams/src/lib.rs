@@ -63,7 +63,8 @@
 //!    [`Transaction`]. When it fails, both are as before; see [`HandlerError`] for when it is tried again.
 //! 4. **A consumer** ([`Consumer::builder`]) runs it. One consumer of a group is active at a time; others stand by.
 //! 5. **The handle** ([`ConsumerHandle`]) shows what it does and shuts it down.
-//! 6. **What cannot be handled** blocks, or is given up as [`OnFailure`] says; [`DeadLetters`] shows it and puts it back.
+//! 6. **What cannot be handled** blocks, or is given up as [`OnFailure`] says, with or without the later entries of its key;
+//!    [`DeadLetters`] shows it and puts it back.
 //! 7. **The stream grows** until it is trimmed: [`Retention`] removes what every group has committed.
 //! 8. **A server** is examined by a [`Doctor`], which says what its settings mean and can lose; [`Durability`] says what a
 //!    commit must have reached before it counts.

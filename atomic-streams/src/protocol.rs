@@ -5,6 +5,7 @@
 //!
 //! - [`Attaching`] takes ownership: [`AttachRequest`] out, [`AttachReply`] in, [`AttachNext`] says how to go on.
 //! - [`Careful`] finds the entry that kills the process.
+//! - [`Parking`] knows the keys whose entries follow a dead letter.
 //! - [`Sequencer`] turns what handlers did into [`Commit`]s, each following the one before.
 //! - [`Fold`] makes one commit of several, where the user asked for it.
 //! - [`Losses`] counts the entries that went unread, each once.
@@ -18,6 +19,7 @@ mod fold;
 mod head;
 mod losses;
 mod messages;
+mod parking;
 mod reconciler;
 mod retaining;
 mod sequencer;
@@ -34,6 +36,7 @@ pub use messages::{
     AttachReply, AttachRequest, Behind, Cause, Commit, Divergence, Hole, Operation, Owned, Permissions, Proof, Renewed,
     Start, Step, StepReply, Trying,
 };
+pub use parking::{Parking, Unparkable};
 pub use reconciler::{Outcome, Reconciler, SessionEnd, not_durable};
 pub use retaining::{Floors, Holder, Holding, Reader, Removal, TrimReply, TrimRequest, Trimmed};
 pub use sequencer::Sequencer;

@@ -88,6 +88,30 @@ pub enum OnFailure {
     /// The stream lies on the same server (in a cluster, in the same slot: give both names one hash tag). Where it cannot be
     /// written, the consumer ends with an error, and the entry is where it was.
     DeadLetter(String),
+    /// As [`DeadLetter`](Self::DeadLetter), and later entries of the same key follow the failed one into that stream, in order,
+    /// until the key is [unparked](crate::DeadLetters::unpark): what is done for a key is done in its order, whatever fails.
+    /// Entries of other keys go on.
+    ///
+    /// The key is the value of the entry's first field of the name `field`, its bytes as they are. An entry without such a field
+    /// has no key: it becomes an ordinary dead letter, and nothing follows it.
+    ///
+    /// That a key is parked is noted in the same commit as the letter. Each later entry of the key becomes a dead letter in the
+    /// commit that moves the position past it, without being tried: its `attempts` are 0, and
+    /// [`parked_behind`](crate::DeadLetter::parked_behind) names the entry that failed. When the cause is gone,
+    /// [`DeadLetters::unpark`](crate::DeadLetters::unpark) has the consumer handle the letters of the key, in order, before
+    /// any later entry of that key.
+    ///
+    /// The consumer keeps the parked keys in memory: at most [`MAX_PARKED_KEYS`](crate::dead_letters::MAX_PARKED_KEYS), of at
+    /// most [`MAX_KEY_BYTES`](crate::dead_letters::MAX_KEY_BYTES) each. At an entry that would park one more, or a longer one, it
+    /// ends with [`ErrorKind::EntryFailed`](crate::ErrorKind::EntryFailed), and the entry is where it was. A consumer with other
+    /// settings here than those by which keys are parked does not start before all of them are unparked: it would not keep their
+    /// order.
+    Park {
+        /// The dead-letter stream; in a cluster, in the same slot as the input.
+        letters: String,
+        /// The name of the field whose value is the key.
+        field: String,
+    },
     /// It is left out, with a warning in the log: the position moves past it.
     Skip,
     /// The consumer commits what came before it, releases its lease and ends with
@@ -99,6 +123,11 @@ impl OnFailure {
     /// [`DeadLetter`](Self::DeadLetter) with this stream.
     pub fn dead_letter(stream: impl Into<String>) -> Self {
         Self::DeadLetter(stream.into())
+    }
+
+    /// [`Park`](Self::Park) with this dead-letter stream, by the value of this field.
+    pub fn park(letters: impl Into<String>, field: impl Into<String>) -> Self {
+        Self::Park { letters: letters.into(), field: field.into() }
     }
 }
 

@@ -54,9 +54,12 @@ impl Scripts {
 /// For retention.
 pub(crate) static TRIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/trim.lua")));
 
-/// These two are for dead letters that are put back.
+/// These are for dead letters that are put back or handled again.
 pub(crate) static REQUEUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/requeue.lua")));
 pub(crate) static WITHDRAW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/withdraw.lua")));
+
+pub(crate) static UNPARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/unpark.lua")));
+pub(crate) static WAITING: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/waiting.lua")));
 
 /// These are for administration.
 pub(crate) static INSPECT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/inspect.lua")));

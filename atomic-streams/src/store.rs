@@ -16,7 +16,8 @@ use crate::id::EntryId;
 use crate::letter::DeadLetter;
 use crate::persist::{CollectionKind, StoredEntry};
 use crate::protocol::{
-    AttachReply, AttachRequest, Failure, Head, Step, StepReply, Subscription, Token, Transient, TrimReply, TrimRequest,
+    AttachReply, AttachRequest, Failure, Head, Parking, Step, StepReply, Subscription, Token, Transient, TrimReply,
+    TrimRequest,
 };
 
 /// A server that holds streams and records.
@@ -96,6 +97,28 @@ pub trait Letters: Send {
     /// Adds the letter's entry to the stream that it came from and removes the letter, or does nothing.
     async fn requeue(&mut self, letters: &str, letter: &DeadLetter) -> Result<Requeued, StoreError>;
 
+    /// Asks the owner to unpark a key. Whether it is parked.
+    async fn unpark(&mut self, subscription: &Subscription, key: &[u8]) -> Result<bool, StoreError>;
+
+    /// Looks at `count` entries or so behind `after` for letters of a key.
+    async fn waiting(
+        &mut self,
+        subscription: &Subscription,
+        letters: &str,
+        key: &[u8],
+        after: EntryId,
+        count: usize,
+    ) -> Result<Waiting, StoreError>;
+
+    /// Reads a part of a collection beside the record, as [`Link::scan`].
+    async fn scan(
+        &mut self,
+        subscription: &Subscription,
+        field: &str,
+        cursor: Option<&str>,
+        count: usize,
+    ) -> Result<Scanned, StoreError>;
+
     /// Removes an entry. Whether it was there.
     async fn remove(&mut self, letters: &str, id: EntryId) -> Result<bool, StoreError>;
 }
@@ -117,10 +140,30 @@ pub enum Requeued {
     Added(EntryId),
     /// There is no such letter.
     Gone,
+    /// Its key is parked.
+    Parked,
     /// The entry there is no dead letter of that stream.
     Foreign,
     /// This key cannot be written; nothing was done.
     Refused { key: String, why: String },
+}
+
+/// Dead letters of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The record's head, if there is a record.
+    pub head: Option<Head>,
+    /// Behind which entry to go on; `None` at the end.
+    pub next: Option<EntryId>,
+    pub letters: Vec<Entry>,
+}
+
+/// The key of the hash that says whether a letter's key is parked, if it has one.
+pub(crate) fn parked_keys(letter: &DeadLetter) -> Option<String> {
+    letter.key.as_ref()?;
+    // Names that no consumer can have parked nothing.
+    let subscription = Subscription::new(&letter.stream, &letter.group).ok()?;
+    Some(subscription.collection(Parking::KIND, Parking::FIELD))
 }
 
 /// One subscription's place on a shared connection. Dropping it gives the place up.

@@ -11,16 +11,17 @@ use tokio::task::JoinHandle;
 use crate::builder::{Consumer, ConsumerBuilder};
 use crate::consumer::{Report, Status};
 use crate::entry::{self, DecodeError};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::handle::ConsumerHandle;
 use crate::handler::Handler;
 use crate::id::EntryId;
 use crate::letter::DeadLetter;
 use crate::persist::StateError;
 use crate::producer::Producer;
-use crate::protocol::Subscription;
+use crate::protocol::{Parking, Subscription};
 use crate::retry::Backoff;
 use crate::store::memory::MemoryStore;
+use crate::store::{Store, StoreError};
 
 const STREAM: &str = "input";
 const GROUP: &str = "under-test";
@@ -156,7 +157,7 @@ impl<H: Handler + 'static> TestDriver<H> {
     ) -> Result<Self, Error> {
         let store = MemoryStore::new();
         let subscription = Subscription::new(STREAM, GROUP)
-            .map_err(|error| Error::new(crate::ErrorKind::InvalidConfig, error.to_string()).with_source(error))?;
+            .map_err(|error| Error::new(ErrorKind::InvalidConfig, error.to_string()).with_source(error))?;
         let build = {
             let store = store.clone();
             move || settings(Consumer::builder(STREAM, GROUP).handler(build())).in_memory(&store).lease(LEASE)
@@ -185,7 +186,8 @@ impl<H: Handler + 'static> TestDriver<H> {
         self.producer.publish(STREAM, message).await
     }
 
-    /// Waits until everything that was added is committed, or one entry blocks.
+    /// Waits until everything that was added is committed and every key that was to be unparked is done with, or one entry
+    /// blocks.
     ///
     /// An entry that is [skipped or becomes a dead letter](crate::OnFailure) is committed too; its letter is found with
     /// [`dead_letters`](Self::dead_letters).
@@ -212,6 +214,19 @@ impl<H: Handler + 'static> TestDriver<H> {
             // The store has no way to say that it was written to; a commit takes far less than this.
             let _ = tokio::time::timeout(Duration::from_millis(1), status.changed()).await;
         }
+    }
+
+    /// Has a key [unparked](crate::DeadLetters::unpark), and waits as [`settle`](Self::settle) does until its dead letters are
+    /// handled, or one of them fails again.
+    ///
+    /// # Errors
+    /// The error that the consumer ended with.
+    pub async fn unpark(&mut self, key: impl AsRef<[u8]>) -> Result<Sent, Error> {
+        let asked = async { self.store.letters().await?.unpark(&self.subscription, key.as_ref()).await };
+        asked
+            .await
+            .map_err(|error: StoreError| Error::new(ErrorKind::Unavailable, error.to_string()).with_source(error))?;
+        self.settle().await
     }
 
     /// A handler with the committed state: a new one from `build`, restored.
@@ -324,7 +339,8 @@ impl<H: Handler + 'static> TestDriver<H> {
         let position =
             self.store.record(&self.subscription).and_then(|record| EntryId::from_bytes(record.get("@position")?));
         let last = self.store.entries(STREAM).last().map(|entry| entry.id);
-        last.is_none() || position >= last
+        let asked = self.store.hash(&self.subscription.collection(Parking::KIND, Parking::ASKED));
+        (last.is_none() || position >= last) && asked.is_empty()
     }
 }
 

@@ -16,6 +16,7 @@ mod in_flight;
 mod messages;
 mod migration;
 mod panics;
+mod parking;
 mod publishing;
 mod puppet;
 mod read_ahead;

@@ -89,7 +89,12 @@ impl<H> ConsumerBuilder<H> {
                  stream, `Skip` or `Stop`"
                     .to_owned(),
             ),
-            (_, OnFailure::DeadLetter(letters)) => match crate::name::stream_problem(letters) {
+            (_, OnFailure::Park { field, .. }) if crate::name::problem(field).is_some() => {
+                let problem = crate::name::problem(field).unwrap_or_default();
+                let shown: String = field.chars().take(64).collect();
+                Some(format!("the name {shown:?} of the field whose value is the key {problem}"))
+            }
+            (_, OnFailure::DeadLetter(letters) | OnFailure::Park { letters, .. }) => match crate::name::stream_problem(letters) {
                 Some(problem) => {
                     let shown: String = letters.chars().take(64).collect();
                     Some(format!("the dead-letter stream's name {shown:?} {problem}"))

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -35,6 +35,8 @@ pub(super) struct Committer {
     pub reader: Arc<Progress>,
     pub shared: Arc<Shared>,
     pub unread: Unread,
+    /// How often unparking was asked for, as far as renewals have told.
+    pub asked: watch::Sender<u64>,
     /// Fired when this task ends.
     pub cancelled: CancellationToken,
     /// Commits up to this position are not folded.
@@ -253,6 +255,7 @@ impl Committer {
         let mut renew_now = false;
         let mut entries = 0;
         let mut published = 0;
+        let mut unparked = 0;
         let mut end = None;
         let mut replies = steps.iter().zip(replies);
         for (step, reply) in replies.by_ref() {
@@ -268,9 +271,14 @@ impl Committer {
                 Ok(Outcome::Committed { entries: committed, cursor_trouble, trim_trouble }) => {
                     entries += committed;
                     published += publishes(step);
+                    unparked += u64::from(removes_letter(step));
                     renew_now |= self.report_trouble(cursor_trouble, trim_trouble);
                 }
-                Ok(Outcome::Renewed(renewed)) => self.report_renewal(renewed),
+                Ok(Outcome::Renewed(renewed)) => {
+                    let unparking = renewed.unparking;
+                    self.asked.send_if_modified(|known| std::mem::replace(known, unparking) != unparking);
+                    self.report_renewal(renewed);
+                }
                 Ok(Outcome::Released | Outcome::Durable) => {}
                 Err(ended) => {
                     end = Some(ended);
@@ -288,8 +296,9 @@ impl Committer {
             let error = StoreError::unexpected("fewer replies than commands");
             end = Some(SessionEnd::Failed { failure: error.failure, words: error.words });
         }
-        if entries > 0 && counts {
+        if (entries > 0 || unparked > 0) && counts {
             self.shared.count_committed(entries, published);
+            self.shared.count_unparked(unparked);
         }
         if counts {
             self.shared.set_position(reconciler.position());
@@ -354,12 +363,17 @@ fn publishes(step: &Step) -> u64 {
     commit.operations.iter().filter(|operation| matches!(operation, Operation::Publish { .. })).count() as u64
 }
 
+fn removes_letter(step: &Step) -> bool {
+    matches!(step, Step::Commit(commit) if matches!(commit.operations.first(), Some(Operation::Remove { .. })))
+}
+
 /// Adds the outputs to the words of a refusal: a server that denies a key does not say which.
 fn of_keys(step: &Step, words: String) -> String {
     let Step::Commit(commit) = step else { return words };
     let mut outputs: Vec<&str> = Vec::new();
     for operation in &commit.operations {
-        let (Operation::Publish { stream, .. } | Operation::Trim { stream, .. }) = operation;
+        let (Operation::Publish { stream, .. } | Operation::Trim { stream, .. } | Operation::Remove { stream, .. }) =
+            operation;
         if outputs.len() < 16 && !outputs.contains(&stream.as_str()) {
             outputs.push(stream);
         }

@@ -29,6 +29,9 @@ pub(super) fn reason(end: &SessionEnd) -> String {
         SessionEnd::Diverged { why: Divergence::Entries } => {
             "a collection beside the record has lost or gained entries".to_owned()
         }
+        SessionEnd::Diverged { why: Divergence::Letter } => {
+            "a dead letter of a parked key was removed while it was handled".to_owned()
+        }
         SessionEnd::RolledBack => "the server lost writes: a renewal found an older state".to_owned(),
         SessionEnd::Refused { key, why, .. } => format!("a commit was refused at `{key}`: {why}"),
         SessionEnd::OfGroup { end, .. } => reason(end),

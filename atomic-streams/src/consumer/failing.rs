@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::Worker;
 use super::shared::Fate;
@@ -10,7 +10,9 @@ use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::handler::{Handler, Retry};
 use crate::id::EntryId;
-use crate::letter::About;
+use crate::letter::{About, Key, MAX_KEY_BYTES, MAX_PARKED_KEYS};
+use crate::persist::Changes;
+use crate::protocol::Unparkable;
 use crate::random;
 use crate::retry::OnFailure;
 use crate::staged::{Publish, Staged};
@@ -69,16 +71,33 @@ impl<H: Handler> Worker<H> {
         self.given_up.as_ref().is_some_and(|given_up| given_up.entry == entry)
     }
 
-    /// What the commit of an entry that was given up publishes in place of handling it; `None`: handle it.
+    /// What was said of an entry that was given up.
+    pub(super) fn why_given_up(&self, entry: EntryId) -> Option<String> {
+        self.given_up.as_ref().filter(|given_up| given_up.entry == entry).map(|given_up| given_up.error.clone())
+    }
+
+    /// What failed up to the position, which are dead letters, is to be tried as if for the first time when its turn comes again.
+    pub(super) fn forget_failures(&mut self, position: EntryId) {
+        self.failing.take_if(|(entry, _)| *entry <= position);
+        self.given_up.take_if(|given_up| given_up.entry <= position);
+    }
+
+    /// What the commit of an entry does in place of handling it, if it was given up or its key is parked; `None`: handle it.
     ///
     /// # Errors
-    /// The user wants the consumer to end there.
-    pub(super) fn last_word(&self, entry: &Entry) -> Result<Option<Staged>, Error> {
+    /// The user wants the consumer to end there, or the entry's key cannot be parked.
+    pub(super) fn last_word(&mut self, entry: &Entry) -> Result<Option<(Changes, Staged)>, Error> {
+        if let Some((bytes, behind)) = self.parking.waits(&entry.fields) {
+            let key = Some(Key { bytes, behind: Some(behind) });
+            let error = format!("its key is parked behind entry {behind}");
+            debug!(stream = self.stream(), group = self.group(), entry = %entry.id, %behind, "an entry follows a dead letter of its key");
+            return Ok(Some((Changes::default(), self.letter(entry, 0, &error, key)?)));
+        }
         let Some(GivenUp { attempts, error, .. }) = self.given_up.as_ref().filter(|held| held.entry == entry.id) else {
             return Ok(None);
         };
-        let (stream, group, attempts) = (self.stream(), self.group(), *attempts);
-        let mut staged = Staged::default();
+        let (attempts, error) = (*attempts, error.clone());
+        let (stream, group) = (self.stream(), self.group());
         match &self.settings.on_failure {
             OnFailure::Block => return Ok(None),
             OnFailure::Stop => {
@@ -91,18 +110,51 @@ impl<H: Handler> Worker<H> {
             OnFailure::Skip => {
                 warn!(stream, group, entry = %entry.id, attempts, error, "an entry cannot be handled and is skipped");
                 self.shared.will_be(entry.id, Fate::Skipped);
+                Ok(Some((Changes::default(), Staged::default())))
             }
             OnFailure::DeadLetter(letters) => {
                 warn!(stream, group, entry = %entry.id, attempts, error, letters, "an entry cannot be handled and becomes a dead letter");
-                let about = About { stream, group, time: SystemTime::now(), attempts, error };
-                let fields = about.fields_of(entry).map_err(|error| {
-                    let words = format!("entry {} cannot be packed into a dead letter: {error}", entry.id);
-                    Error::new(ErrorKind::Internal, words).with_source(error)
-                })?;
-                staged.publishes.push(Publish { stream: letters.clone(), fields });
-                self.shared.will_be(entry.id, Fate::DeadLettered);
+                Ok(Some((Changes::default(), self.letter(entry, attempts, &error, None)?)))
+            }
+            OnFailure::Park { letters, .. } => {
+                let key = self.parking.key_of(&entry.fields);
+                let shown = key.map(|key| key.escape_ascii().to_string());
+                warn!(stream, group, entry = %entry.id, attempts, error, letters, key = shown, "an entry cannot be handled and becomes a dead letter; later ones of its key follow it");
+                let staged = self.letter(entry, attempts, &error, key.map(|bytes| Key { bytes, behind: None }))?;
+                let parked = match key {
+                    Some(key) => self.parking.park(key, entry.id).map_err(|why| unparkable(entry.id, &error, why))?,
+                    None => Changes::default(),
+                };
+                Ok(Some((parked, staged)))
             }
         }
-        Ok(Some(staged))
     }
+
+    /// What a commit publishes so that the entry becomes a dead letter.
+    fn letter(&self, entry: &Entry, attempts: u32, error: &str, key: Option<Key<'_>>) -> Result<Staged, Error> {
+        let (OnFailure::DeadLetter(letters) | OnFailure::Park { letters, .. }) = &self.settings.on_failure else {
+            return Err(Error::new(ErrorKind::Internal, "a dead letter was made where there is no stream for it"));
+        };
+        let about = About { stream: self.stream(), group: self.group(), time: SystemTime::now(), attempts, error, key };
+        let fields = about.fields_of(entry).map_err(|error| {
+            let words = format!("entry {} cannot be packed into a dead letter: {error}", entry.id);
+            Error::new(ErrorKind::Internal, words).with_source(error)
+        })?;
+        self.shared.will_be(entry.id, Fate::DeadLettered);
+        Ok(Staged { publishes: vec![Publish { stream: letters.clone(), fields }], trims: Vec::new() })
+    }
+}
+
+/// A failed entry after which the order of its key cannot be kept.
+fn unparkable(entry: EntryId, error: &str, why: Unparkable) -> Error {
+    let why = match why {
+        Unparkable::TooMany => format!(
+            "{MAX_PARKED_KEYS} keys are parked already: correct what is wrong and unpark them with `DeadLetters::unpark`"
+        ),
+        Unparkable::TooLong { bytes } => format!(
+            "it has {bytes} bytes, and at most {MAX_KEY_BYTES} are allowed: park by a field with shorter values"
+        ),
+    };
+    let words = format!("entry {entry} cannot be handled ({error}), and its key cannot be parked: {why}");
+    Error::new(ErrorKind::EntryFailed, words)
 }

@@ -11,7 +11,7 @@ use super::unread::Unread;
 use super::{Settings, ending};
 use crate::error::{Error, ErrorKind};
 use crate::persist::{CollectionKind, MAX_PART_BYTES, MAX_PART_ENTRIES, StateError, Stored};
-use crate::protocol::{Failure, Owned, Permanent, Step, StepReply};
+use crate::protocol::{Failure, Owned, Parking, Permanent, Step, StepReply};
 use crate::store::{Link, Scanned, StoreError};
 
 /// Entries that the first part takes, before their size is known.
@@ -22,6 +22,8 @@ pub(super) struct Record {
     pub values: BTreeMap<String, Vec<u8>>,
     /// How many entries each collection has; those that were never finished are missing.
     pub sizes: BTreeMap<String, u64>,
+    /// By what keys are parked, if any are.
+    pub parked_by: Vec<u8>,
 }
 
 /// Reads what belongs to the head that was attached, and keeps the lease meanwhile.
@@ -77,7 +79,7 @@ impl<'a> Reading<'a> {
 
     /// Plain fields and the sizes of collections.
     pub async fn record(&mut self, stored: &Stored) -> Result<Record, Trouble> {
-        let names: Vec<String> = stored
+        let mut names: Vec<String> = stored
             .fields
             .iter()
             .map(|(name, type_name)| match CollectionKind::of_type(type_name) {
@@ -85,9 +87,10 @@ impl<'a> Reading<'a> {
                 None => name.clone(),
             })
             .collect();
+        names.extend([format!("@size:{}", Parking::FIELD), Parking::BY.to_owned()]);
         let loaded = self.link.load(&names).await?;
         let loaded = loaded.filter(|loaded| loaded.head == self.owned.head).ok_or_else(changed)?;
-        let mut record = Record { values: BTreeMap::new(), sizes: BTreeMap::new() };
+        let mut record = Record { values: BTreeMap::new(), sizes: BTreeMap::new(), parked_by: Vec::new() };
         for (name, value) in names.into_iter().zip(loaded.values) {
             let Some(value) = value else { continue };
             match name.strip_prefix("@size:") {
@@ -97,6 +100,7 @@ impl<'a> Reading<'a> {
                         size.ok_or_else(|| damaged(StateError::new(format!("the record's {name} is no number"))))?;
                     record.sizes.insert(collection.to_owned(), size);
                 }
+                None if name == Parking::BY => record.parked_by = value,
                 None => {
                     record.values.insert(name, value);
                 }

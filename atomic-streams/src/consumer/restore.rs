@@ -17,7 +17,7 @@ use crate::persist::{
     Changes, CollectionChanges, CollectionKind, EntryChanges, MAX_ENTRY_CHANGES, MAX_PART_BYTES, MAX_PART_ENTRIES,
     Plan, Restored, Source, StateError, Stored, StoredEntry, plain_value,
 };
-use crate::protocol::{Commit, Owned, Sequencer};
+use crate::protocol::{Commit, Owned, Parking, Sequencer};
 use crate::store::Link;
 
 impl<H: Handler> Worker<H> {
@@ -34,6 +34,7 @@ impl<H: Handler> Worker<H> {
         let mut reading =
             Reading::new(link, owned, &self.settings, &shutdown, Unread::new(&self.settings, &self.shared));
         let mut record = reading.record(&stored).await?;
+        self.restore_parked(&mut reading, &record).await?;
         if plan.migrate.is_some() {
             self.add_plain_values(&mut reading, &plan, &stored, &mut record).await?;
         }
@@ -148,6 +149,30 @@ impl<H: Handler> Worker<H> {
         Ok(())
     }
 
+    /// Takes up the keys that are parked.
+    async fn restore_parked(&mut self, reading: &mut Reading<'_>, record: &Record) -> Result<(), Trouble> {
+        self.parking.reset();
+        let Some(keys) = record.sizes.get(Parking::FIELD).copied().filter(|keys| *keys > 0) else { return Ok(()) };
+        if !self.parking.keeps(&record.parked_by) {
+            return Err(parked_otherwise(keys, &record.parked_by).into());
+        }
+        let key = self.settings.subscription.collection(Parking::KIND, Parking::FIELD);
+        let mut parts = Parts::new(Parking::KIND, Parking::FIELD, key.clone());
+        while let Some(part) = reading.part(&mut parts, keys).await? {
+            for (parked, entry) in part.entries {
+                if !self.parking.put(parked, &entry) {
+                    return Err(damaged(StateError::new(format!("the key `{key}` holds what is no entry's ID"))).into());
+                }
+            }
+        }
+        let held = self.parking.len() as u64;
+        if held != keys {
+            return Err(missed(&key, held, keys).into());
+        }
+        info!(stream = self.stream(), group = self.group(), keys, "keys are parked behind dead letters");
+        Ok(())
+    }
+
     /// Lets a migration see the collections that it may change as the plain values that they would be.
     async fn add_plain_values(
         &mut self,
@@ -225,6 +250,18 @@ fn replace_at_once(
     }
     let changes = EntryChanges { cleared: true, set, removed: Vec::new() };
     Ok(CollectionChanges { kind, field: Cow::Borrowed(name), changes, before: None, after: Some(total as u64) })
+}
+
+/// A record with keys whose order this consumer would not keep.
+fn parked_otherwise(keys: u64, by: &[u8]) -> Error {
+    let by = String::from_utf8_lossy(by);
+    Error::new(
+        ErrorKind::InvalidConfig,
+        format!(
+            "{keys} keys of this subscription are parked (in {by}), and their order would be lost: run it with `OnFailure::park` and \
+             that dead-letter stream and field until `DeadLetters::unpark` has unparked them"
+        ),
+    )
 }
 
 pub(super) fn damaged(error: StateError) -> Error {

@@ -1,11 +1,13 @@
 //! One session: entries in, commits out, until the session ends or the user asks for the end.
 
 mod careful;
+mod handling;
+mod unparking;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -20,7 +22,7 @@ use super::unread::Unread;
 use super::{Settings, Status, Worker, ending};
 use crate::entry::{self, Entry};
 use crate::error::Error;
-use crate::handler::{Handler, HandlerError, HandlerResult, Retry};
+use crate::handler::{Handler, HandlerError, Retry};
 use crate::persist::Changes;
 use crate::protocol::{Commit, Failure, Owned, Sequencer, SessionEnd, Transient};
 use crate::staged::Staged;
@@ -53,7 +55,8 @@ enum Halt {
     Shutdown,
     /// The committer has ended, and knows why.
     Committer,
-    Reader(SessionEnd),
+    /// What a connection said, or is missing.
+    Lost(SessionEnd),
     /// The handler's fields could not be rolled back.
     Damaged(String),
     /// The entry at hand ends the consumer.
@@ -77,10 +80,9 @@ struct Handling {
     proof_due: Option<Instant>,
     /// When other tasks had a turn last.
     turn_began: Instant,
+    /// Tells that keys are to be unparked, where keys are parked.
+    asked: Option<watch::Receiver<u64>>,
 }
-
-/// For how long entries are handled before other tasks have a turn.
-const TURN: Duration = Duration::from_millis(1);
 
 impl<H: Handler> Worker<H> {
     pub(super) async fn run_session(&mut self, session: Session) -> End {
@@ -92,6 +94,7 @@ impl<H: Handler> Worker<H> {
         let (commits, staged) = mpsc::unbounded_channel();
         let (batch_sender, batches) = mpsc::channel(1);
         let cancelled = self.shutdown.child_token();
+        let (asked_sender, asked) = watch::channel(0);
         let committer = Committer {
             link: committer,
             owned: owned.clone(),
@@ -103,6 +106,7 @@ impl<H: Handler> Worker<H> {
             unread: Unread::new(settings, &self.shared),
             cancelled: cancelled.clone(),
             alone_until: self.alone_until,
+            asked: asked_sender,
         };
         let mut committer = AbortOnDropHandle::new(tokio::spawn(committer.run()));
         let reader =
@@ -123,6 +127,7 @@ impl<H: Handler> Worker<H> {
             retrying: false,
             proof_due: None,
             turn_began: Instant::now(),
+            asked: self.hears_of_unparking(asked),
         };
         for commit in opening {
             handling.stage(commit);
@@ -133,7 +138,7 @@ impl<H: Handler> Worker<H> {
         // Dropping the staging end lets the committer send what is left, and then release.
         drop(handling.commits);
         match halt {
-            Halt::Reader(end) => {
+            Halt::Lost(end) => {
                 if ending::is_final(&end) {
                     // What is staged is still good, and the lease is of no more use.
                     let _ = (&mut committer).await;
@@ -175,6 +180,10 @@ impl<H: Handler> Worker<H> {
             let batch = tokio::select! {
                 biased;
                 () = handling.cancelled.cancelled() => return self.halted(),
+                () = unparking::asked(&mut handling.asked) => match self.unpark_asked(handling).await {
+                    Ok(()) => continue,
+                    Err(halt) => return halt,
+                },
                 batch = handling.batches.recv() => batch,
                 end = &mut handling.reader => return reader_ended(end),
             };
@@ -184,6 +193,11 @@ impl<H: Handler> Worker<H> {
             handling.sequencer.begin_read(proof);
             handling.proof_due = Some(Instant::now() + self.settings.timing.proof_wait());
             for entry in entries {
+                if handling.is_asked()
+                    && let Err(halt) = self.unpark_asked(handling).await
+                {
+                    return halt;
+                }
                 if let Err(halt) = self.handle_until_done(handling, &entry).await {
                     return halt;
                 }
@@ -203,8 +217,8 @@ impl<H: Handler> Worker<H> {
             }
             self.room(handling).await?;
             self.judge_crashes(entry);
-            if let Some(staged) = self.last_word(entry).map_err(Halt::Stop)? {
-                self.stage(handling, entry, Changes::default(), staged).await;
+            if let Some((changes, staged)) = self.last_word(entry).map_err(Halt::Stop)? {
+                self.stage(handling, entry, changes, staged).await;
                 return Ok(());
             }
             self.note_try(handling, entry).await?;
@@ -230,7 +244,12 @@ impl<H: Handler> Worker<H> {
 
     /// Stages the commit of one entry.
     async fn stage(&mut self, handling: &mut Handling, entry: &Entry, changes: Changes, staged: Staged) {
-        let mut commit = handling.sequencer.entry(entry.id, changes, staged);
+        let commit = handling.sequencer.entry(entry.id, changes, staged);
+        self.stage_commit(handling, commit).await;
+    }
+
+    /// Stages the commit of what was handled or given up.
+    async fn stage_commit(&mut self, handling: &mut Handling, mut commit: Commit) {
         if self.careful.passed() {
             commit.deleted.push(careful::FIELD.to_owned());
         }
@@ -327,52 +346,6 @@ impl<H: Handler> Worker<H> {
     }
 }
 
-impl Handling {
-    fn stage(&mut self, commit: Commit) {
-        self.proof_due = None;
-        self.in_flight.enter(commit.size_bytes);
-        // A committer that has ended takes nothing more; the next look at the bound says so.
-        let _ = self.commits.send(commit);
-    }
-
-    /// Lets other tasks run, if they have not for a while.
-    ///
-    /// A handler that never waits would keep the committer, which this task has woken and which may sit behind it on the
-    /// same thread, from committing and renewing until all that was read ahead is handled.
-    async fn give_turn(&mut self) {
-        if self.turn_began.elapsed() >= TURN {
-            tokio::task::yield_now().await;
-            self.turn_began = Instant::now();
-        }
-    }
-
-    /// Proves the read in hand by a step of nothing, so that its witness need not live as long as the handler runs.
-    fn prove(&mut self) {
-        self.proof_due = None;
-        if self.sequencer.owes_proof() {
-            let proof = self.sequencer.nothing(Changes::default(), Vec::new());
-            self.stage(proof);
-        }
-    }
-
-    /// Waits for a handler; `None` if its result is not wanted any more and it outlasted the grace period.
-    async fn wait_for<F>(&mut self, call: &mut Held<F>, grace_period: Duration) -> Option<HandlerResult>
-    where
-        F: Future<Output = HandlerResult> + Unpin,
-    {
-        let mut grace_ends = None;
-        loop {
-            tokio::select! {
-                biased;
-                result = &mut *call => return Some(result),
-                () = self.cancelled.cancelled(), if grace_ends.is_none() => grace_ends = Some(from_now(grace_period)),
-                () = due(self.proof_due) => self.prove(),
-                () = due(grace_ends) => return None,
-            }
-        }
-    }
-}
-
 /// What the handler said; the words are code of the user too.
 fn shown(error: &HandlerError) -> String {
     guard("an error of the handler, when it was shown,", || error.to_string()).unwrap_or_else(|panic| panic)
@@ -393,7 +366,7 @@ async fn due(at: Option<Instant>) {
 }
 
 fn reader_ended(end: Result<SessionEnd, tokio::task::JoinError>) -> Halt {
-    Halt::Reader(end.unwrap_or_else(|error| SessionEnd::Failed {
+    Halt::Lost(end.unwrap_or_else(|error| SessionEnd::Failed {
         failure: Failure::Transient(Transient::Other),
         words: format!("the reading task failed: {error}"),
     }))

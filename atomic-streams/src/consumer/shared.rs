@@ -55,6 +55,9 @@ pub struct Stats {
     pub published: u64,
     /// Entries that could not be handled and went to the dead-letter stream; `processed` counts them too.
     pub dead_lettered: u64,
+    /// Dead letters of parked keys that were handled when their key was [unparked](crate::DeadLetters::unpark). `processed`
+    /// counted them when they became dead letters.
+    pub unparked: u64,
     /// Entries that could not be handled and were left out; `processed` counts them too.
     pub skipped: u64,
     /// Tries of entries that failed, panicked, could not be decoded or were refused by the server.
@@ -108,6 +111,7 @@ pub(crate) struct Shared {
     processed: AtomicU64,
     published: AtomicU64,
     dead_lettered: AtomicU64,
+    unparked: AtomicU64,
     skipped: AtomicU64,
     /// Entries that will be so when the position has passed them, in their order.
     fates: Mutex<VecDeque<(EntryId, Fate)>>,
@@ -131,6 +135,7 @@ impl Shared {
             processed: AtomicU64::new(0),
             published: AtomicU64::new(0),
             dead_lettered: AtomicU64::new(0),
+            unparked: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             fates: Mutex::default(),
             failed: AtomicU64::new(0),
@@ -162,6 +167,7 @@ impl Shared {
             processed: self.processed.load(Relaxed),
             published: self.published.load(Relaxed),
             dead_lettered: self.dead_lettered.load(Relaxed),
+            unparked: self.unparked.load(Relaxed),
             skipped: self.skipped.load(Relaxed),
             failed: self.failed.load(Relaxed),
             recoveries: self.recoveries.load(Relaxed),
@@ -210,6 +216,10 @@ impl Shared {
         self.processed.fetch_add(entries, Relaxed);
         self.published.fetch_add(published, Relaxed);
         self.progress.store(true, Relaxed);
+    }
+
+    pub fn count_unparked(&self, letters: u64) {
+        self.unparked.fetch_add(letters, Relaxed);
     }
 
     pub fn count_failure(&self) {

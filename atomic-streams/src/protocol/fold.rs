@@ -17,7 +17,8 @@ use self::entries::Entries;
 /// How far commits are folded.
 ///
 /// A fold leaves what its commits would leave one after the other, and is applied as one step: with the last value of each
-/// field, the last position, all publishes in their order. It never spans two reads, since a proof is of what follows it.
+/// field, the last position, all publishes in their order. It never spans two reads, since a proof is of what follows it, and
+/// a step that handles a dead letter stays alone, since its letter must be there before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fold {
     /// Of how many entries a step may hold the effects.
@@ -61,12 +62,18 @@ impl Fold {
     fn may_join(self, group: &Group, commit: &Commit) -> bool {
         let so_far = &group.commit;
         commit.proof.is_none()
+            && ![&so_far.operations, &commit.operations].into_iter().any(|each| is_of_letter(each))
             && commit.follows == so_far.leads_to
             && so_far.entries + commit.entries <= self.max_entries
             && so_far.size_bytes.saturating_add(commit.size_bytes) <= Self::MAX_BYTES
             && so_far.operations.len() + group.cuts.len() + commit.operations.len() <= Self::MAX_OPERATIONS
             && self.alone_until.is_none_or(|until| so_far.position > until && commit.position > until)
     }
+}
+
+/// Such a step begins with the removal of its letter.
+fn is_of_letter(operations: &[Operation]) -> bool {
+    matches!(operations.first(), Some(Operation::Remove { .. }))
 }
 
 /// Consecutive commits on their way to becoming one.
@@ -183,6 +190,7 @@ impl Group {
     fn operate(&mut self, operations: Vec<Operation>) {
         for operation in operations {
             match operation {
+                Operation::Remove { .. } => self.commit.operations.push(operation),
                 Operation::Publish { ref stream, .. } => {
                     if let Some(cut) = self.cuts.get_mut(stream) {
                         cut.publish();
@@ -204,7 +212,7 @@ impl Group {
             Operation::Publish { stream, .. } => {
                 self.cuts.get(stream).is_none_or(|cut| cut.may_come_after(own.get(stream.as_str())))
             }
-            Operation::Trim { .. } => true,
+            Operation::Trim { .. } | Operation::Remove { .. } => true,
         })
     }
 
@@ -315,6 +323,18 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_handles_a_letter_stays_alone() {
+        let mut sequencer = sequencer();
+        let letter = |at| Operation::Remove { stream: "dead".into(), id: id(at), digest: "d".into() };
+        let mut each = vec![sequencer.entry(id(4), Vec::new().into(), publishes(&["a"]))];
+        each.extend((1..3).map(|at| sequencer.letter(id(at), letter(at), Vec::new().into(), publishes(&["a"]))));
+        each.extend((5..7).map(|at| sequencer.entry(id(at), Vec::new().into(), publishes(&["a"]))));
+        let steps = ANY.fold(each);
+        assert_eq!(entries(&steps), [1, 0, 0, 2]);
+        assert!(steps[1..3].iter().all(|step| step.operations.len() == 2));
+    }
+
+    #[test]
     fn the_last_value_of_a_field_counts_and_a_deletion_is_one() {
         let mut sequencer = sequencer();
         let field = |name, value: &str| (name, value.as_bytes().to_vec());
@@ -341,10 +361,10 @@ mod tests {
             .iter()
             .map(|operation| match operation {
                 Operation::Publish { stream, check, .. } => (stream.as_str(), *check),
-                Operation::Trim { .. } => ("trim", false),
+                Operation::Trim { .. } | Operation::Remove { .. } => ("other", false),
             })
             .collect();
-        assert_eq!(done, [("a", true), ("b", true), ("a", false), ("c", true), ("b", false), ("trim", false)]);
+        assert_eq!(done, [("a", true), ("b", true), ("a", false), ("c", true), ("b", false), ("other", false)]);
     }
 
     #[test]
@@ -354,7 +374,7 @@ mod tests {
             let trims = |step: &Commit| {
                 let trim = |operation: &Operation| match operation {
                     Operation::Trim { trim, .. } => Some(*trim),
-                    Operation::Publish { .. } => None,
+                    Operation::Publish { .. } | Operation::Remove { .. } => None,
                 };
                 step.operations.iter().filter_map(trim).collect::<Vec<_>>()
             };

@@ -193,6 +193,8 @@ pub enum Operation {
     Publish { stream: String, fields: Fields, check: bool },
     /// Trims the output, after everything else.
     Trim { stream: String, trim: Trim },
+    /// Removes the dead letter whose entry is handled by this step; it must be as it was.
+    Remove { stream: String, id: EntryId, digest: String },
 }
 
 /// One step of the chain; several of them folded into one are a step too.
@@ -239,6 +241,7 @@ impl Commit {
             .map(|operation| match operation {
                 Operation::Publish { stream, fields, .. } => stream.len() + fields.size_bytes() + 32 * fields.len(),
                 Operation::Trim { stream, .. } => stream.len() + 64,
+                Operation::Remove { stream, .. } => stream.len() + 112,
             })
             .sum();
         let collections: usize = self.collections.iter().map(CollectionChanges::size_bytes).sum();
@@ -275,6 +278,8 @@ pub enum Divergence {
     Gone,
     /// A collection holds more or fewer entries than the step before left there.
     Entries,
+    /// The dead letter that was handled is not there any more, or is another one.
+    Letter,
 }
 
 /// What a renewal found.
@@ -295,6 +300,8 @@ pub struct Renewed {
     pub cursor_repaired: bool,
     /// Why the cursor could not be put right.
     pub cursor_trouble: Option<String>,
+    /// How often it was asked, in the life of the record, that a key is unparked.
+    pub unparking: u64,
 }
 
 /// The replies of `commit.lua`, `renew.lua` and `release.lua`, and of `WAIT` and `WAITAOF`.

@@ -230,6 +230,7 @@ mod tests {
             all: true,
             cursor_repaired: false,
             cursor_trouble: None,
+            unparking: 0,
         })
     }
 

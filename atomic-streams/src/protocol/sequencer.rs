@@ -52,6 +52,26 @@ impl Sequencer {
         self.step(Some(id), changes, Vec::new(), operations)
     }
 
+    /// The step that does what a dead letter's entry could not do when its turn was, and removes the letter: it moves neither the
+    /// position nor the count. `letter` is to be a [`Remove`](Operation::Remove).
+    pub fn letter(&mut self, id: EntryId, letter: Operation, changes: Changes, staged: Staged) -> Commit {
+        let mut operations = vec![letter];
+        operations.extend(self.operations(staged));
+        let mut commit = self.step(Some(id), changes, Vec::new(), operations);
+        commit.entries = 0;
+        commit
+    }
+
+    /// The last entry that was staged.
+    pub fn position(&self) -> EntryId {
+        self.position
+    }
+
+    /// The sequence that the next step follows.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// A step that moves the sequence alone: it carries a proof that waits, or the state that a new schema makes.
     pub fn nothing(&mut self, changes: Changes, deleted: Vec<String>) -> Commit {
         self.step(None, changes, deleted, Vec::new())
@@ -149,6 +169,18 @@ mod tests {
         assert_eq!([one.follows, two.follows, three.follows], [5, 6, 7]);
         assert_eq!([one.processed, two.processed, three.processed], [5, 5, 6]);
         assert_eq!(two.position, one.position);
+    }
+
+    #[test]
+    fn a_letter_moves_the_sequence_alone_and_goes_before_what_it_publishes() {
+        let mut sequencer = sequencer();
+        let letter = Operation::Remove { stream: "dead".into(), id: EntryId::new(8, 0), digest: "d".into() };
+        let staged = Staged { publishes: vec![publish("a")], trims: Vec::new() };
+        let commit = sequencer.letter(EntryId::new(2, 0), letter.clone(), Changes::default(), staged);
+        assert_eq!((commit.follows, commit.leads_to, sequencer.sequence()), (5, 6, 6));
+        assert_eq!((commit.entry, commit.entries), (Some(EntryId::new(2, 0)), 0));
+        assert_eq!((commit.position, commit.processed), (EntryId::new(3, 0), 4));
+        assert_eq!((commit.operations.len(), &commit.operations[0]), (2, &letter));
     }
 
     #[test]

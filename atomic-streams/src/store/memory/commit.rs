@@ -32,6 +32,11 @@ pub(super) fn commit(
         }
     }
     for operation in &commit.operations {
+        if let Operation::Remove { stream, id, digest } = operation
+            && let Some(refusal) = check_letter(keys, subscription, &follows, (stream, *id, digest))?
+        {
+            return Ok(refusal);
+        }
         if let Operation::Publish { stream, check: true, .. } = operation
             && let Some(kind) = keys.get(stream).map(|value| value.kind()).filter(|kind| *kind != "stream")
         {
@@ -59,6 +64,13 @@ pub(super) fn commit(
     write_record(keys, subscription, commit, &follows)?;
     for collection in &commit.collections {
         write_collection(keys, subscription, collection)?;
+    }
+    for operation in &commit.operations {
+        if let Operation::Remove { stream, id, .. } = operation
+            && let Some(stream) = keys.change_stream(stream)?
+        {
+            stream.delete(*id);
+        }
     }
     keys.delete_fields(subscription.record(), &commit.deleted)?;
 
@@ -144,6 +156,28 @@ fn check_collection(
         found: follows.to_string(),
         position: named(record, "@position").unwrap_or_default(),
         why: Divergence::Entries,
+    }))
+}
+
+/// The reply to a step that handles a dead letter which is gone or is another one.
+fn check_letter(
+    keys: &Keys,
+    subscription: &Subscription,
+    follows: &Head,
+    (stream, id, digest): (&str, EntryId, &str),
+) -> Result<Option<StepReply>, ErrorReply> {
+    if let Some(kind) = keys.get(stream).map(|value| value.kind()).filter(|kind| *kind != "stream") {
+        let why = format!("WRONGTYPE the key holds a {kind}, not a stream");
+        return Ok(Some(StepReply::Refused { key: stream.to_owned(), why }));
+    }
+    if keys.stream(stream)?.and_then(|stream| stream.entries.get(id)).is_some_and(|held| held.digest() == digest) {
+        return Ok(None);
+    }
+    let Some(record) = keys.hash(subscription.record())? else { return Ok(None) };
+    Ok(Some(StepReply::Diverged {
+        found: follows.to_string(),
+        position: named(record, "@position").unwrap_or_default(),
+        why: Divergence::Letter,
     }))
 }
 

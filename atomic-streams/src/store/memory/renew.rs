@@ -24,6 +24,7 @@ pub(super) fn renew(
     let (position, processed) = (id(record, "@position")?, number(record, "@processed")?);
     let base = optional_number(record, "@base")?;
     let settled = optional_id(record, "@settled")?.unwrap_or(EntryId::MIN);
+    let unparking = number(record, "@unparking")?.unsigned_abs();
     let no_stream = Stream::default();
     let stream = keys.stream(subscription.stream())?.unwrap_or(&no_stream);
     let mut last_id = stream.last_id;
@@ -59,6 +60,7 @@ pub(super) fn renew(
         all,
         cursor_repaired: cursor != Some(position),
         cursor_trouble: trouble.map(|why| why.to_string()),
+        unparking,
     }))
 }
 

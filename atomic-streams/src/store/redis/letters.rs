@@ -11,8 +11,9 @@ use super::{Connector, redirect, reply, request};
 use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::letter::DeadLetter;
-use crate::script;
-use crate::store::{Letters, Requeued, StoreError};
+use crate::protocol::{Parking, Subscription};
+use crate::script::{self, Scripts};
+use crate::store::{Letters, Requeued, Scanned, StoreError, Waiting};
 
 /// How often a transaction is tried again because somebody else wrote to its keys.
 const MAX_TRIES: usize = 1_000;
@@ -24,7 +25,7 @@ pub(super) struct RedisLetters {
 }
 
 impl RedisLetters {
-    /// A connection that knows the script.
+    /// A connection that knows the scripts.
     pub async fn connect(connector: Arc<Connector>) -> Result<Self, StoreError> {
         let (connection, limit) = (connector.connect().await?, connector.reply_timeout());
         let mut letters = Self { connector, connection, limit };
@@ -33,7 +34,11 @@ impl RedisLetters {
     }
 
     async fn load(&mut self) -> Result<(), StoreError> {
-        self.query(redis::cmd("SCRIPT").arg("LOAD").arg(&*script::REQUEUE.text)).await.map(drop)
+        let own = Scripts::own();
+        for script in [&*script::REQUEUE, &*script::UNPARK, &*script::WAITING, &own.scan] {
+            self.query(redis::cmd("SCRIPT").arg("LOAD").arg(&*script.text)).await?;
+        }
+        Ok(())
     }
 
     /// Sends a command, and sends it again to the node of a cluster that it should have gone to.
@@ -61,7 +66,7 @@ impl RedisLetters {
         for _ in 0..MAX_TRIES {
             self.query(redis::cmd("WATCH").arg(letters).arg(source)).await?;
             // Asked again under the watch: what it says holds until the transaction, or there is none.
-            let newest = match reply::requeued(self.query(&request::requeue(letters, source, letter.id)).await?)? {
+            let newest = match reply::requeued(self.query(&request::requeue(letters, letter)).await?)? {
                 reply::RequeueReply::Packed { newest } => newest,
                 reply::RequeueReply::Done(requeued) => {
                     self.query(&redis::cmd("UNWATCH")).await?;
@@ -109,11 +114,38 @@ impl Letters for RedisLetters {
     }
 
     async fn requeue(&mut self, letters: &str, letter: &DeadLetter) -> Result<Requeued, StoreError> {
-        let command = request::requeue(letters, &letter.stream, letter.id);
+        let command = request::requeue(letters, letter);
         match reply::requeued(self.ask(&command).await?)? {
             reply::RequeueReply::Done(requeued) => Ok(requeued),
             reply::RequeueReply::Packed { .. } => self.requeue_packed(letters, letter).await,
         }
+    }
+
+    async fn unpark(&mut self, subscription: &Subscription, key: &[u8]) -> Result<bool, StoreError> {
+        reply::unparking(self.ask(&request::unpark(subscription, key)).await?)
+    }
+
+    async fn waiting(
+        &mut self,
+        subscription: &Subscription,
+        letters: &str,
+        key: &[u8],
+        after: EntryId,
+        count: usize,
+    ) -> Result<Waiting, StoreError> {
+        let command = request::waiting(subscription, letters, key, after, count);
+        reply::waiting(self.ask(&command).await?)
+    }
+
+    async fn scan(
+        &mut self,
+        subscription: &Subscription,
+        field: &str,
+        cursor: Option<&str>,
+        count: usize,
+    ) -> Result<Scanned, StoreError> {
+        let collection = subscription.collection(Parking::KIND, field);
+        reply::scan(self.ask(&request::scan(&Scripts::own(), subscription, &collection, cursor, count)).await?)
     }
 
     async fn remove(&mut self, letters: &str, id: EntryId) -> Result<bool, StoreError> {

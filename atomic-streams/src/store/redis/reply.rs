@@ -11,7 +11,7 @@ use crate::protocol::{
     AttachReply, Behind, Cause, Divergence, Failure, Head, Holder, Holding, Hole, Owned, Permanent, Renewed, Step,
     StepReply, Transient, TrimReply, Trimmed, Trying,
 };
-use crate::store::{Loaded, Requeued, Scanned, StoreError};
+use crate::store::{Loaded, Requeued, Scanned, StoreError, Waiting};
 
 /// What the client says where a name leads nowhere, which may pass; it calls that an error of its settings.
 const NO_ADDRESS: &str = "No address found";
@@ -188,6 +188,7 @@ fn outcome(value: Value) -> Result<StepReply, StoreError> {
                 cursor_trouble: parts.optional_text()?,
                 cause: parts.cause()?,
                 all: parts.number::<u64>()? == 1,
+                unparking: parts.number()?,
             })
         }
         "FENCED" => StepReply::Fenced { owner: parts.text()? },
@@ -199,6 +200,7 @@ fn outcome(value: Value) -> Result<StepReply, StoreError> {
                 "gap" => Divergence::Gap,
                 "gone" => Divergence::Gone,
                 "entries" => Divergence::Entries,
+                "letter" => Divergence::Letter,
                 other => return Err(StoreError::unexpected(other)),
             },
         },
@@ -275,6 +277,7 @@ pub(super) fn requeued(value: Value) -> Result<RequeueReply, StoreError> {
     Ok(RequeueReply::Done(match parts.text()?.as_str() {
         "REQUEUED" => Requeued::Added(parts.id()?),
         "GONE" => Requeued::Gone,
+        "PARKED" => Requeued::Parked,
         "FOREIGN" => Requeued::Foreign,
         "REFUSED" => Requeued::Refused { key: parts.text()?, why: parts.text()? },
         "PACKED" => return Ok(RequeueReply::Packed { newest: parts.text()? }),
@@ -328,6 +331,30 @@ pub(super) fn trimmed(value: Value) -> Result<TrimReply, StoreError> {
         "WRONGTYPE" => TrimReply::WrongType { key: parts.text()?, holds: parts.text()? },
         other => return Err(StoreError::unexpected(other)),
     })
+/// What `unpark.lua` says.
+pub(super) fn unparking(value: Value) -> Result<bool, StoreError> {
+    if let Value::Int(is_parked) = value {
+        return Ok(is_parked == 1);
+    }
+    let mut parts = Parts::of(value)?;
+    match parts.text()?.as_str() {
+        "REFUSED" => {
+            let (key, why) = (parts.text()?, parts.text()?);
+            let failure = Failure::of_reply(why.split(' ').next().unwrap_or_default(), &why);
+            Err(StoreError { failure, words: format!("`{key}` cannot be written: {why}"), source: None })
+        }
+        other => Err(StoreError::unexpected(other)),
+    }
+}
+
+pub(super) fn waiting(value: Value) -> Result<Waiting, StoreError> {
+    let wrong = || StoreError::unexpected("waiting");
+    let mut parts = Parts::of(value)?;
+    let head = parts.optional_text()?.map(|head| Head::parse(&head).ok_or_else(wrong)).transpose()?;
+    let next = parts.optional_text()?.map(|next| next.parse().map_err(|_| wrong())).transpose()?;
+    let Some(Value::Array(letters)) = parts.0.next() else { return Err(wrong()) };
+    let letters = letters.into_iter().map(entry).collect::<Option<_>>().ok_or_else(wrong)?;
+    Ok(Waiting { head, next, letters })
 }
 
 /// The ID that `XADD` gave.

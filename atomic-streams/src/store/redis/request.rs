@@ -7,10 +7,14 @@ use redis::Cmd;
 
 use crate::entry::Fields;
 use crate::id::EntryId;
+use crate::letter::DeadLetter;
 use crate::persist::CollectionChanges;
-use crate::protocol::{AttachRequest, Commit, Head, Operation, Removal, Start, Step, Subscription, TrimRequest};
+use crate::protocol::{
+    AttachRequest, Commit, Head, Operation, Parking, Removal, Start, Step, Subscription, TrimRequest,
+};
 use crate::script::{self, Script, Scripts};
 use crate::staged::{Bound, Trim};
+use crate::store::parked_keys;
 
 /// What a commit is sent with besides names and what it commits: the script's name, and numbers.
 const ENVELOPE_BYTES: usize = 160;
@@ -86,9 +90,28 @@ pub(super) fn range(stream: &str, first: EntryId, count: usize) -> Cmd {
     command
 }
 
-pub(super) fn requeue(letters: &str, source: &str, id: EntryId) -> Cmd {
-    let mut command = evalsha(&script::REQUEUE, 4, 256);
-    command.arg(2).arg(letters).arg(source).arg(id.to_string());
+pub(super) fn requeue(letters: &str, letter: &DeadLetter) -> Cmd {
+    let mut command = evalsha(&script::REQUEUE, 6, 256);
+    let parked = parked_keys(letter);
+    command.arg(2 + usize::from(parked.is_some())).arg(letters).arg(&letter.stream).arg(&parked);
+    command.arg(letter.id.to_string()).arg(if parked.is_some() { &letter.group } else { "" });
+    command
+}
+
+pub(super) fn unpark(subscription: &Subscription, key: &[u8]) -> Cmd {
+    let mut command = evalsha(&script::UNPARK, 5, 384);
+    command.arg(3).arg(subscription.record());
+    for field in [Parking::FIELD, Parking::ASKED] {
+        command.arg(subscription.collection(Parking::KIND, field));
+    }
+    command.arg(key);
+    command
+}
+
+pub(super) fn waiting(subscription: &Subscription, letters: &str, key: &[u8], after: EntryId, count: usize) -> Cmd {
+    let mut command = evalsha(&script::WAITING, 8, 384);
+    command.arg(2).arg(subscription.record()).arg(letters);
+    command.arg(subscription.stream()).arg(subscription.group()).arg(key).arg(after.to_string()).arg(count);
     command
 }
 
@@ -162,6 +185,7 @@ fn commit(scripts: &Scripts, subscription: &Subscription, token: &str, commit: &
     let arguments = commit.operations.iter().map(|operation| match operation {
         Operation::Publish { fields, .. } => 5 + 2 * fields.len(),
         Operation::Trim { .. } => 5,
+        Operation::Remove { .. } => 4,
     });
     let collections = commit.collections.iter().map(|each| 9 + 2 * each.changes.set.len() + each.changes.removed.len());
     let arguments =
@@ -214,6 +238,9 @@ fn commit(scripts: &Scripts, subscription: &Subscription, token: &str, commit: &
                     command.arg(name).arg(value);
                 }
             }
+            Operation::Remove { stream, id, digest } => {
+                command.arg("X").arg(outputs.key(stream)).arg(id.to_string()).arg(digest);
+            }
             Operation::Trim { stream, trim } => {
                 command.arg("T").arg(outputs.key(stream));
                 trim_arguments(&mut command, *trim);
@@ -265,7 +292,8 @@ impl<'a> Outputs<'a> {
     fn of(operations: &'a [Operation]) -> Self {
         let mut outputs = Self::default();
         for operation in operations {
-            let (Operation::Publish { stream, .. } | Operation::Trim { stream, .. }) = operation;
+            let (Operation::Publish { stream, .. } | Operation::Trim { stream, .. } | Operation::Remove { stream, .. }) =
+                operation;
             if outputs.place(stream).is_none() {
                 outputs.names.push(stream);
                 let unplaced = outputs.places.len()..outputs.names.len();
