@@ -35,6 +35,7 @@ mod fold;
 mod kit;
 mod load;
 mod lost;
+mod parking;
 mod proof;
 mod read;
 mod refuse;

@@ -9,6 +9,7 @@ mod culprit;
 mod every_step;
 mod idle;
 mod ledger;
+mod parking;
 mod random_instants;
 mod script;
 mod shop;

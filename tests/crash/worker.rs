@@ -22,6 +22,9 @@ const ABORTS_IN: &str = "CRASH_WORKER_ABORTS_IN";
 const FAILS_IN: &str = "CRASH_WORKER_FAILS_IN";
 const GIVES_UP: &str = "CRASH_WORKER_GIVES_UP";
 
+const PARKS_BY: &str = "CRASH_WORKER_PARKS_BY";
+const REFUSES: &str = "CRASH_WORKER_REFUSES";
+
 /// Where its dead letters go.
 pub const DEAD: &str = "sales:dead";
 
@@ -65,6 +68,16 @@ impl Worker {
     /// Gives up what cannot be handled.
     pub fn with_dead_letters(self) -> Self {
         Self(self.0.env(GIVES_UP, "1"))
+    }
+
+    /// Gives up what cannot be handled, and parks its key, the value of this field.
+    pub fn parks_by(self, field: &str) -> Self {
+        Self(self.0.env(PARKS_BY, field))
+    }
+
+    /// Its handler says that it is no use to try this sale again.
+    pub fn refuses(self, sku: &str) -> Self {
+        Self(self.0.env(REFUSES, sku))
     }
 
     pub fn start(self) -> Process {
@@ -111,6 +124,8 @@ struct InventoryTracker {
     aborts_in: Option<String>,
     #[persist(skip)]
     fails_in: Option<String>,
+    #[persist(skip)]
+    refuses: Option<String>,
 }
 
 #[async_trait]
@@ -125,6 +140,9 @@ impl Handler for InventoryTracker {
         }
         if self.aborts_in.as_ref() == Some(&sale.sku) {
             std::process::abort();
+        }
+        if self.refuses.as_ref() == Some(&sale.sku) {
+            return Err(HandlerError::permanent("we do not sell these"));
         }
         if self.fails_in.as_ref() == Some(&sale.sku) {
             return Err(HandlerError::retry_after("not now", Duration::from_secs(3_600)));
@@ -157,6 +175,7 @@ async fn is_a_test_binary_in_another_role() {
             stops_in,
             aborts_in: set(ABORTS_IN),
             fails_in: set(FAILS_IN),
+            refuses: set(REFUSES),
         })
         .redis_url(url)
         .cancellation_token(shutdown.clone())
@@ -169,6 +188,9 @@ async fn is_a_test_binary_in_another_role() {
     }
     if set(GIVES_UP).is_some() {
         consumer = consumer.on_failure(OnFailure::dead_letter(DEAD));
+    }
+    if let Some(field) = set(PARKS_BY) {
+        consumer = consumer.on_failure(OnFailure::park(DEAD, field));
     }
     let consumer = consumer.spawn().await.unwrap();
     let mut status = consumer.status();

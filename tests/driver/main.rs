@@ -4,6 +4,7 @@
 
 mod collections;
 mod dead_letters;
+mod parking;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
