@@ -99,13 +99,13 @@ impl<H: Handler> Worker<H> {
         let (attempts, error) = (*attempts, error.clone());
         let (stream, group) = (self.stream(), self.group());
         match &self.settings.on_failure {
-            OnFailure::Block => return Ok(None),
+            OnFailure::Block => Ok(None),
             OnFailure::Stop => {
                 let words = format!(
                     "entry {} cannot be handled, tried {attempts} times, and `OnFailure::Stop` says to end there: {error}",
                     entry.id
                 );
-                return Err(Error::new(ErrorKind::EntryFailed, words));
+                Err(Error::new(ErrorKind::EntryFailed, words))
             }
             OnFailure::Skip => {
                 warn!(stream, group, entry = %entry.id, attempts, error, "an entry cannot be handled and is skipped");
