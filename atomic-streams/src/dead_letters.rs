@@ -188,7 +188,9 @@ impl DeadLetters {
             first = entries.last().filter(|_| entries.len() == count).and_then(|entry| next(entry.id));
             for entry in entries.into_iter().take_while(|entry| entry.id <= last) {
                 let outcome = match self.read(entry) {
-                    Ok(Some(letter)) => self.requeue_letter(&letter).await.map(|placed| matches!(placed, Placed::Requeued(_))),
+                    Ok(Some(letter)) => {
+                        self.requeue_letter(&letter).await.map(|placed| matches!(placed, Placed::Requeued(_)))
+                    }
                     Ok(None) => Ok(false),
                     Err(error) => Err(error),
                 };

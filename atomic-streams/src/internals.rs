@@ -28,7 +28,7 @@ pub fn encode<T: serde::Serialize>(message: &T) -> Result<crate::Fields, crate::
 /// The fields of an entry's dead letter.
 pub fn dead_letter_of(entry: &Entry, error: &str) -> Result<crate::Fields, rmp_serde::encode::Error> {
     let time = std::time::SystemTime::UNIX_EPOCH;
-    crate::letter::About { stream: "stream", group: "group", time, attempts: 1, error }.fields_of(entry)
+    crate::letter::About { stream: "stream", group: "group", time, attempts: 1, error, key: None }.fields_of(entry)
 }
 
 pub use crate::store::redis::read_reply;

@@ -300,6 +300,10 @@ mod tests {
         ];
         for bytes in others {
             assert!(with(bytes).unwrap_err().contains("cannot be unpacked"), "{:x?}", &bytes[..bytes.len().min(12)]);
+        }
+    }
+
+    #[test]
     fn a_key_and_what_it_waits_behind_come_before_the_number_of_fields() {
         let own = entry([("customer", "a"), (KEY, "own"), (PARKED_BEHIND, "own")].into_iter().collect());
         for behind in [None, Some(EntryId::new(4, 2))] {

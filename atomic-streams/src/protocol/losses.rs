@@ -115,6 +115,7 @@ mod tests {
             all: true,
             cursor_repaired: false,
             cursor_trouble: None,
+            unparking: 0,
         }
     }
 

@@ -5,6 +5,7 @@ mod connection;
 mod examine;
 mod letters;
 mod origin;
+mod parts;
 mod primary;
 mod redirect;
 mod reply;

@@ -13,8 +13,9 @@ impl Hash for Hashed<Step> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match &*self.0 {
             Step::Commit(commit) => hash(commit, state),
-            Step::Renew { lease_ms } => (1_u8, lease_ms).hash(state),
+            Step::Renew { lease_ms, stop_at_trimmed } => (1_u8, lease_ms, stop_at_trimmed).hash(state),
             Step::Release => 2_u8.hash(state),
+            Step::Wait { .. } => unreachable!("the model's owner waits for no disk"),
         }
     }
 }
@@ -51,7 +52,9 @@ fn hash<H: Hasher>(commit: &Commit, state: &mut H) {
                 (stream, check).hash(state);
                 fields.iter().for_each(|field| field.hash(state));
             }
-            Operation::Trim { .. } => unreachable!("the model's handler trims nothing"),
+            Operation::Trim { .. } | Operation::Remove { .. } => {
+                unreachable!("the model's handler trims nothing and parks nothing")
+            }
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use atomic_streams::EntryId;
 use atomic_streams::internals::{
-    AttachReply, AttachRequest, Commit, Divergence, Head, Operation, Owned, Proof, Renewed, Step, StepReply, Token,
-    Trying,
+    AttachReply, AttachRequest, Cause, Commit, Divergence, Head, Operation, Owned, Proof, Renewed, Step, StepReply,
+    Token, Trying,
 };
 
 use crate::checks::{Checks, Fence, MintedBy, ProofOf};
@@ -129,6 +129,7 @@ impl Server {
             base: None,
             last_id: id(self.last_id),
             length: self.stream.len() as u64,
+            vanished: 0,
         });
         (reply, Some(Self { record: Some(record), ..self.clone() }))
     }
@@ -139,6 +140,7 @@ impl Server {
         match &*sent.step.0 {
             Step::Commit(commit) => self.commit(checks, sent, commit),
             Step::Renew { .. } | Step::Release => (self.renew(checks, sent), None),
+            Step::Wait { .. } => unreachable!("the model's owner waits for no disk"),
         }
     }
 
@@ -211,8 +213,11 @@ impl Server {
             last_entry: self.stream.last().map(|item| item.entry_id()),
             base: None,
             vanished: 0,
+            all: true,
+            cause: Cause::Either,
             cursor_repaired: false,
             cursor_trouble: None,
+            unparking: 0,
         })
     }
 

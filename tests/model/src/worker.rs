@@ -241,7 +241,7 @@ impl Worker {
     }
 }
 
-const RENEW: Step = Step::Renew { lease_ms: Duration::from_secs(10).as_millis() as u64 };
+const RENEW: Step = Step::Renew { lease_ms: Duration::from_secs(10).as_millis() as u64, stop_at_trimmed: false };
 
 impl Session {
     /// What it would send.

@@ -13,7 +13,7 @@ use atomic_streams::internals::{
 use super::truth;
 use crate::place::OUTPUT;
 
-const RENEW: Step = Step::Renew { lease_ms: 10_000 };
+const RENEW: Step = Step::Renew { lease_ms: 10_000, stop_at_trimmed: false };
 
 pub struct Session {
     /// Tells its results from those of all others: handlers need not be deterministic.

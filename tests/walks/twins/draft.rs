@@ -38,7 +38,7 @@ impl Seat {
     /// The step, and the seat after it if it is done.
     pub fn step(&self, draft: &Draft, sight: &Sight) -> (Step, Self) {
         match draft {
-            Draft::Renew => (Step::Renew { lease_ms: LEASE_MS }, self.clone()),
+            Draft::Renew => (Step::Renew { lease_ms: LEASE_MS, stop_at_trimmed: false }, self.clone()),
             Draft::Release => (Step::Release, self.clone()),
             Draft::Commit(draft) => {
                 let commit = self.commit(draft, sight);

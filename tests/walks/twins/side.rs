@@ -188,7 +188,7 @@ impl Side {
             accepted_schema: schema.into(),
             new_schema: schema.into(),
             expired_lease: lease.filter(|_| attach.expired),
-            permissions: Permissions { adopt_group, start_over, read_replaced, skip_replaced },
+            permissions: Permissions { adopt_group, start_over, read_replaced, skip_replaced, stop_at_trimmed: false },
         };
         if attach.full {
             self.place.set_full(true).await;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 
-use super::Connector;
-use super::reply::{self, Parts};
+use super::parts::Parts;
+use super::{Connector, reply};
 use crate::id::EntryId;
 use crate::persist::CollectionKind;
 use crate::protocol::{Failure, Subscription, Transient, Trying};
