@@ -67,7 +67,7 @@ local time = redis.call('TIME')
 local epoch = math.max(tonumber(present[1]) or 0, tonumber(r[6]) or 0) + 1
 local sequence = r[3]:match(':(%d+)$') or '0'
 redis.call('HSET', record, '@head', string.format('%s.1.%d.%s%06d:%s', ARGV[1], epoch, time[1], time[2], sequence), '@epoch', epoch, '@owner', ARGV[2],
-  '@lease', '0', '@base', base)
+  '@lease', '0', '@base', base, '@settled', r[4])
 redis.call('HDEL', record, '@kept', '@trying')
 if not cursor then redis.call('XGROUP', 'CREATE', stream, group, r[4], 'MKSTREAM') end
 if not ours then redis.call('XGROUP', 'CREATECONSUMER', stream, group, mark) end

@@ -13,7 +13,7 @@ if total > tonumber(ARGV[1]) then return {'LARGE', total} end
 local flat, fields = redis.call('HGETALL', record), {}
 for n = 1, #flat, 2 do
   local name = flat[n]
-  if name:sub(1, 6) == '@size:' then
+  if name:sub(1, 6) == '@size:' and name:sub(7, 7) ~= '@' then
     local named = false
     for i = 2, #KEYS do named = named or KEYS[i]:sub(-#name + 5) == name:sub(6) end
     if not named then return {'CHANGED'} end

@@ -12,7 +12,7 @@ pub use self::state::StoredState;
 use crate::error::{Error, ErrorKind};
 use crate::id::EntryId;
 use crate::persist::{CollectionKind, Stored};
-use crate::protocol::{Subscription, Timing};
+use crate::protocol::{Parking, Subscription, Timing};
 use crate::random;
 use crate::store::StoreError;
 use crate::store::administration::{Declined, Target};
@@ -312,7 +312,10 @@ impl Admin {
             let done = self
                 .ask(subscription, async |open| {
                     let collections: Vec<String> = match open.inspect(subscription).await? {
-                        Ok(found) => found.collections.into_keys().collect(),
+                        Ok(found) => {
+                            let parked = (found.parked_keys > 0).then(|| Parking::FIELD.to_owned());
+                            found.collections.into_keys().chain(parked).collect()
+                        }
                         // The script says what that means.
                         Err(_) => Vec::new(),
                     };

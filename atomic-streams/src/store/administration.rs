@@ -39,6 +39,8 @@ pub struct Inspection {
     pub fields: Vec<String>,
     /// Names of its collections, and how many entries each has.
     pub collections: BTreeMap<String, u64>,
+    /// Keys that are [parked](crate::OnFailure::Park).
+    pub parked_keys: u64,
     /// Names and types of the fields as the owner wrote them, in JSON; empty after a reset.
     pub schema: String,
     /// When the record was made, in ms.

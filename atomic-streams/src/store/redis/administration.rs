@@ -10,7 +10,7 @@ use super::parts::Parts;
 use super::{Connector, reply};
 use crate::id::EntryId;
 use crate::persist::CollectionKind;
-use crate::protocol::{Failure, Subscription, Transient, Trying};
+use crate::protocol::{Failure, Parking, Subscription, Transient, Trying};
 use crate::script::{self, Script};
 use crate::store::StoreError;
 use crate::store::administration::{Declined, Deleted, Inspection, Kept, Lease, Moved, PutBack, State, Target};
@@ -155,7 +155,9 @@ impl Administration {
         asker: &Asker<'_>,
     ) -> Answer<Moved> {
         let mut keys = vec![subscription.record().to_owned(), subscription.stream().to_owned()];
-        keys.extend(drop_state.unwrap_or_default().iter().flat_map(|field| beside(subscription.record(), field)));
+        if let Some(collections) = drop_state {
+            keys.extend(all_beside(subscription, collections));
+        }
         let position = match target {
             Target::Here => String::new(),
             Target::End => "$".to_owned(),
@@ -189,7 +191,7 @@ impl Administration {
         dry_run: bool,
     ) -> Answer<Deleted> {
         let mut keys = vec![subscription.record().to_owned(), subscription.stream().to_owned()];
-        keys.extend(collections.iter().flat_map(|field| beside(subscription.record(), field)));
+        keys.extend(all_beside(subscription, collections));
         let arguments = [subscription.stream(), subscription.group(), flag(dry_run)];
         let mut parts = self.run(&script::DELETE, &keys, &arguments).await?;
         Ok(match parts.text()?.as_str() {
@@ -296,6 +298,13 @@ impl Administration {
     }
 }
 
+/// The keys of everything beside a record.
+fn all_beside(subscription: &Subscription, collections: &[String]) -> impl Iterator<Item = String> {
+    // What was asked for and is not done has no size of its own.
+    let asked = subscription.collection(Parking::KIND, Parking::ASKED);
+    collections.iter().flat_map(|field| beside(subscription.record(), field)).chain([asked])
+}
+
 /// The keys that a collection may have beside `record`: its kind is not asked for.
 fn beside(record: &str, field: &str) -> impl Iterator<Item = String> {
     KINDS.into_iter().map(move |kind| format!("{record}@{kind}:{field}"))
@@ -354,6 +363,7 @@ fn inspection(subscription: &Subscription, mut parts: Parts) -> Result<Result<In
     while !sizes.is_empty() {
         collections.insert(sizes.text()?, sizes.number()?);
     }
+    let parked_keys = collections.remove(Parking::FIELD).unwrap_or(0);
     let (last_id, length): (EntryId, u64) = (parts.id()?, parts.number()?);
     parts.skip()?;
     let id = |text: Option<String>| text.and_then(|text| text.parse::<EntryId>().ok());
@@ -386,6 +396,7 @@ fn inspection(subscription: &Subscription, mut parts: Parts) -> Result<Result<In
         first_id,
         fields,
         collections,
+        parked_keys,
         schema: text("@schema"),
         created_ms: number("@created"),
         memory_bytes: memory.and_then(|bytes| bytes.try_into().ok()),
