@@ -4,7 +4,7 @@
 -- ARGV  1 instance: random, one per consumer object    2 attempt: counts up per instance, one number per send
 --       3 owner, for people (host/pid)                 4 lease, ms
 --       5 stream    6 group    7 start of a new subscription: an ID, or '$' for the stream's end
---       8 stored schema that the caller accepts        9 schema that a new record gets
+--       8 stored schema that the caller accepts        9 schema that a new record gets, and one whose state was dropped (seek.lua)
 --       10 value of @lease that the caller has seen unchanged for a whole lease, or ''
 --       11 permissions given by the user, letters: a adopt a group that is not ours, n start anew though the record is lost,
 --          r the stream was replaced: read it from its beginning, s the stream was replaced: skip what it holds; and a wish:
@@ -91,7 +91,7 @@ if have then
   end
   local token
   token, sequence = head:match('^(.+):(%d+)$')
-  if r[4] ~= ARGV[8] and r[4] ~= '' then return {'SCHEMA', r[4] or ''} end
+  if r[4] ~= ARGV[8] and r[4] ~= 'dropped' then return {'SCHEMA', r[4] or ''} end
   local instance, attempt = token:match('^([^.]+)%.(%d+)%.')
   if instance == ARGV[1] then
     if tonumber(ARGV[2]) <= tonumber(attempt) then return {'STALE', attempt} end
@@ -155,7 +155,7 @@ head = string.format('%s.%s.%d.%s%06d:%s', ARGV[1], ARGV[2], epoch, time[1], tim
 redis.call('HSET', record, '@about', about, '@stream', ARGV[5], '@group', group, '@format', '1', '@head', head, '@epoch', epoch, '@owner', ARGV[3],
   '@lease', string.format('%.0f', now + tonumber(ARGV[4])), '@position', position, '@base', base, '@settled', settled)
 if not have then redis.call('HSET', record, '@processed', '0', '@schema', ARGV[9], '@created', string.format('%.0f', now)) end
-if r[4] == '' then redis.call('HSET', record, '@schema', ARGV[9]) end
+if r[4] == 'dropped' then redis.call('HSET', record, '@schema', ARGV[9]) end
 redis.call('PERSIST', record)
 if not cursor then redis.call('XGROUP', 'CREATE', stream, group, position, 'MKSTREAM') end
 if not ours then redis.call('XGROUP', 'CREATECONSUMER', stream, group, mark) end

@@ -12,6 +12,7 @@ local record, stream, group = KEYS[1], KEYS[2], ARGV[3]
 local r = redis.call('HMGET', record, '@head', '@position', '@processed', '@base', '@owner', '@settled', '@unparking')
 local head, position, processed, base, settled = r[1], r[2], tonumber(r[3] or 0), r[4] or '', r[6] or '0-0'
 if not head or head:match('^(.*):') ~= ARGV[1] then return {'FENCED', r[5] or ''} end
+if not tonumber(base) then base = '' end -- of no use to anybody: it is settled anew
 
 local function before(a, b) -- IDs have up to 20 digits a half: too many for Lua's numbers
   local am, as = a:match('^(%d+)-(%d+)$')

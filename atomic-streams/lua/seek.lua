@@ -84,7 +84,7 @@ redis.call('HDEL', record, '@trying')
 if ARGV[6] == '1' then
   for n = 1, #gone, 7000 do redis.call('HDEL', record, unpack(gone, n, math.min(n + 6999, #gone))) end
   for i = 3, #KEYS do redis.call('UNLINK', KEYS[i]) end
-  redis.call('HSET', record, '@schema', '') -- the next attach sets it, and its first step writes every field
+  redis.call('HSET', record, '@schema', 'dropped') -- the next attach sets it, and its first step writes every field
 end
 if not cursor then redis.call('XGROUP', 'CREATE', stream, ARGV[4], target, 'MKSTREAM') end
 if not ours then redis.call('XGROUP', 'CREATECONSUMER', stream, ARGV[4], mark) end

@@ -1,5 +1,6 @@
 //! Looking after subscriptions from outside: who has which, how far behind, and going back.
 
+mod refusals;
 mod state;
 
 use std::fmt;
@@ -8,13 +9,15 @@ use std::sync::Arc;
 use redis::Client;
 use tokio::sync::Mutex;
 
+use self::refusals::{changing, copy_name, declined, failed, named};
 pub use self::state::StoredState;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::id::EntryId;
 use crate::persist::{CollectionKind, Stored};
 use crate::protocol::{Parking, Subscription, Timing};
 use crate::random;
-use crate::store::StoreError;
 use crate::store::administration::{Declined, Target};
 pub use crate::store::administration::{Deleted, Inspection, Kept, Lease, Moved, PutBack};
 use crate::store::redis::{Administration, Answer, Asker, Connector, Origin, Sentinel};
@@ -360,59 +363,6 @@ fn collections_of(schema: &str) -> Vec<(CollectionKind, String)> {
 
 fn asker() -> String {
     format!("administration/{}", std::process::id())
-}
-
-fn named(stream: &str, group: &str) -> Result<Subscription, Error> {
-    Subscription::new(stream, group).map_err(|error| Error::new(ErrorKind::InvalidConfig, error.to_string()))
-}
-
-/// Copies lie beside the record, and what is beside a copy has an `@` behind its name.
-fn copy_name(name: &str) -> Result<&str, Error> {
-    match crate::name::problem(name) {
-        None if !name.contains('@') => Ok(name),
-        problem => {
-            let shown: String = name.chars().take(64).collect();
-            let problem = problem.unwrap_or("holds an `@`: write another character");
-            Err(Error::new(ErrorKind::InvalidConfig, format!("the copy's name {shown:?} {problem}")))
-        }
-    }
-}
-
-fn declined(why: Declined) -> Error {
-    let (kind, words) = match why {
-        Declined::None => (ErrorKind::NotFound, "there is no such record or copy on this server".to_owned()),
-        Declined::Foreign { stream, group } => {
-            (ErrorKind::NotFound, format!("its key holds the record of group `{group}` on stream `{stream}`"))
-        }
-        Declined::WrongType { key, holds } => {
-            (ErrorKind::WrongType, format!("`{key}` holds a {holds}: rename or remove it"))
-        }
-        Declined::Beyond { last_id } => (
-            ErrorKind::InvalidConfig,
-            format!("the position is behind the end of the stream, whose last ID is {last_id}: give an earlier one"),
-        ),
-        Declined::Running { owner, left_ms } => (
-            ErrorKind::InUse,
-            format!("its owner `{owner}` is alive (its lease has {left_ms} ms left): shut it down first"),
-        ),
-        Declined::Exists => {
-            (ErrorKind::InUse, "there is a copy of this name: drop it first, or choose another".to_owned())
-        }
-        Declined::Large { entries } => (
-            ErrorKind::TooLarge,
-            format!("its state has {entries} fields and entries, and at most {MAX_STATE_ENTRIES} are read at once"),
-        ),
-        Declined::Changed => (ErrorKind::Unavailable, "its collections changed meanwhile: try again".to_owned()),
-    };
-    Error::new(kind, words)
-}
-
-fn changing(subscription: &Subscription) -> Error {
-    declined(Declined::Changed).of(subscription.stream(), subscription.group())
-}
-
-fn failed(what: &str, error: StoreError) -> Error {
-    Error::new(error.failure.kind(), format!("{what}: {error}")).with_source(error)
 }
 
 /// Shows nothing of the address, which may hold a password.

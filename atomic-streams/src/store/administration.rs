@@ -41,7 +41,7 @@ pub struct Inspection {
     pub collections: BTreeMap<String, u64>,
     /// Keys that are [parked](crate::OnFailure::Park).
     pub parked_keys: u64,
-    /// Names and types of the fields as the owner wrote them, in JSON; empty after a reset.
+    /// Names and types of the fields as the owner wrote them, in JSON; `dropped` after a reset.
     pub schema: String,
     /// When the record was made, in ms.
     pub created_ms: u64,

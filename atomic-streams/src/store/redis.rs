@@ -3,6 +3,7 @@
 mod administration;
 mod connection;
 mod examine;
+mod inspection;
 mod letters;
 mod origin;
 mod parts;
@@ -12,6 +13,7 @@ mod reply;
 mod request;
 mod sentinel;
 mod tls;
+mod trim_reply;
 mod trimmer;
 mod watch;
 

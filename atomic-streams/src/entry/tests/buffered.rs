@@ -182,7 +182,10 @@ fn many_values_that_are_not_text_have_a_limit() {
     let metrics = |count: usize| (0..count).map(|at| (format!("m{at}"), "0.5")).collect::<Fields>();
     assert_eq!(decode::<Metrics>(&metrics(512)).unwrap().values.len(), 512);
     let error = decode::<Metrics>(&metrics(513)).unwrap_err();
-    assert_eq!(error.to_string(), "more than 512 values in a tagged enum or flattened part are not text");
+    assert_eq!(
+        error.to_string(),
+        "more than 512 values in a tagged enum or flattened part are not text, and the entry has 513 fields"
+    );
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn examine(
     let lease_ms = number(record, "@lease")? as u64;
     // None is left where the state was dropped.
     let schema = named(record, "@schema");
-    if schema.as_ref() != Some(&request.accepted_schema) && schema.as_deref() != Some("") {
+    if schema.as_ref() != Some(&request.accepted_schema) && schema.as_deref() != Some("dropped") {
         return Ok(Err(AttachReply::Schema { stored: text("@schema") }));
     }
     let (instance, attempt) = author(head.token.as_str()).unwrap_or_default();

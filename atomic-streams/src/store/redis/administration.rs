@@ -6,14 +6,15 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 
+use super::inspection::inspection;
 use super::parts::Parts;
 use super::{Connector, reply};
 use crate::id::EntryId;
 use crate::persist::CollectionKind;
-use crate::protocol::{Failure, Parking, Subscription, Transient, Trying};
+use crate::protocol::{Failure, Parking, Subscription, Transient};
 use crate::script::{self, Script};
 use crate::store::StoreError;
-use crate::store::administration::{Declined, Deleted, Inspection, Kept, Lease, Moved, PutBack, State, Target};
+use crate::store::administration::{Declined, Deleted, Inspection, Kept, Moved, PutBack, State, Target};
 
 /// Keys that one SCAN looks at.
 const SCAN_COUNT: usize = 1_000;
@@ -342,64 +343,4 @@ fn declined(what: &str, parts: &mut Parts) -> Result<Declined, StoreError> {
         "CHANGED" => Declined::Changed,
         other => return Err(StoreError::unexpected(other)),
     })
-}
-
-fn inspection(subscription: &Subscription, mut parts: Parts) -> Result<Result<Inspection, Declined>, StoreError> {
-    let now_ms: u64 = parts.number()?;
-    let mut own = BTreeMap::new();
-    let mut flat = parts.parts()?;
-    while !flat.is_empty() {
-        own.insert(flat.text()?, flat.text()?);
-    }
-    let mut names = parts.parts()?;
-    let mut fields = Vec::new();
-    while !names.is_empty() {
-        fields.push(names.text()?);
-    }
-    fields.sort();
-    parts.skip()?;
-    let mut sizes = parts.parts()?;
-    let mut collections = BTreeMap::new();
-    while !sizes.is_empty() {
-        collections.insert(sizes.text()?, sizes.number()?);
-    }
-    let parked_keys = collections.remove(Parking::FIELD).unwrap_or(0);
-    let (last_id, length): (EntryId, u64) = (parts.id()?, parts.number()?);
-    parts.skip()?;
-    let id = |text: Option<String>| text.and_then(|text| text.parse::<EntryId>().ok());
-    let (first_id, waiting) = (id(parts.optional_text()?), id(parts.optional_text()?));
-    let (told, memory) = (parts.optional_number()?, parts.optional_number()?);
-    let text = |name: &str| own.get(name).cloned().unwrap_or_default();
-    if (text("@stream"), text("@group")) != (subscription.stream().into(), subscription.group().into()) {
-        return Ok(Err(Declined::Foreign { stream: text("@stream"), group: text("@group") }));
-    }
-    let number = |name: &str| text(name).parse::<u64>().unwrap_or_default();
-    let position = text("@position").parse().map_err(|_| StoreError::unexpected(&text("@position")))?;
-    let lease = match number("@lease") {
-        0 => Lease::Released,
-        until if until > now_ms => Lease::Held { left_ms: until - now_ms },
-        until => Lease::Expired { since_ms: now_ms - until },
-    };
-    Ok(Ok(Inspection {
-        stream: subscription.stream().to_owned(),
-        group: subscription.group().to_owned(),
-        record: subscription.record().to_owned(),
-        owner: text("@owner"),
-        epoch: number("@epoch"),
-        lease,
-        position,
-        processed: number("@processed"),
-        lag: if waiting.is_none() { Some(0) } else { told.and_then(|lag| lag.try_into().ok()) },
-        lag_ms: waiting.map(|id| now_ms.saturating_sub(id.ms)),
-        last_id,
-        length,
-        first_id,
-        fields,
-        collections,
-        parked_keys,
-        schema: text("@schema"),
-        created_ms: number("@created"),
-        memory_bytes: memory.and_then(|bytes| bytes.try_into().ok()),
-        trying: Trying::parse(&text("@trying")).map(|trying| (trying.entry, trying.crashes)),
-    }))
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 
-use super::{Connector, reply, request};
+use super::{Connector, reply, request, trim_reply};
 use crate::protocol::{TrimReply, TrimRequest};
 use crate::script;
 use crate::store::{StoreError, Trimmer};
@@ -34,13 +34,13 @@ impl RedisTrimmer {
 impl Trimmer for RedisTrimmer {
     async fn groups(&mut self, stream: &str) -> Result<Option<Vec<Vec<u8>>>, StoreError> {
         match self.query(redis::cmd("XINFO").arg("GROUPS").arg(stream)).await {
-            Ok(value) => reply::group_names(value).map(Some),
+            Ok(value) => trim_reply::group_names(value).map(Some),
             Err(error) if error.words.contains("no such key") => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     async fn trim(&mut self, request: &TrimRequest) -> Result<TrimReply, StoreError> {
-        reply::trimmed(self.query(&request::trim(request)).await?)
+        trim_reply::trimmed(self.query(&request::trim(request)).await?)
     }
 }
