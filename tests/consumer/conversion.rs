@@ -146,7 +146,7 @@ async fn seen_after_a_death<H: Handler + 'static>(site: &mut Site, handler: H) -
 #[tokio::test]
 async fn killed_in_the_middle_the_old_build_has_its_data_and_the_new_one_completes() {
     let mut site = Site::start().await;
-    let before = seen(&mut site, plain(100_000)).await;
+    let before = seen(&mut site, plain(40_000)).await;
     let record: BTreeMap<String, Vec<u8>> = site.redis.hgetall(RECORD).await.unwrap();
     for (needle, steps) in [("@map:hash_map", 30), ("@set:list", 0), ("@deque:queue", 5)] {
         let proxy = Proxy::start(site.server.addr()).await;
