@@ -2,6 +2,9 @@
 
 use crate::entry::Entry;
 
+/// How many times as many as the read before a read may take.
+const GROWTH: usize = 4;
+
 /// What the reads before tell of the next one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadSize {
@@ -35,7 +38,7 @@ impl ReadSize {
         self.large_bytes = largest.max(self.large_bytes - self.large_bytes / 8);
         let by_mean = self.budget_bytes / 4 * entries.len() / bytes.max(1);
         // Small entries say little of the next ones: what is asked for grows with what has been seen.
-        let most = self.most.min(self.count.saturating_mul(2));
+        let most = self.most.min(self.count.saturating_mul(GROWTH));
         self.count = by_mean.min(self.budget_bytes / self.large_bytes).clamp(1, most);
         bytes
     }
@@ -58,11 +61,11 @@ mod tests {
     fn it_grows_to_its_most_with_small_entries() {
         let mut size = ReadSize::new(500, 16 << 20);
         let mut counts = Vec::new();
-        for _ in 0..11 {
+        for _ in 0..6 {
             counts.push(size.count());
             size.learn(&entries(&vec![200; size.count()]));
         }
-        assert_eq!(counts, [1, 2, 4, 8, 16, 32, 64, 128, 256, 500, 500]);
+        assert_eq!(counts, [1, 4, 16, 64, 256, 500]);
     }
 
     #[test]

@@ -19,12 +19,17 @@ async fn ends_cleanly_in_a_backlog(ask: impl Fn(&Process)) {
     ledger.reach(100).await;
     ask(&first);
     assert_eq!(first.wait().await.code(), Some(0), "{}", first.output());
-    assert_eq!(first.output(), "", "an end that was asked for is nothing to warn of");
+    assert_eq!(said(&first), [""; 0], "an end that was asked for is nothing to warn of");
     assert_eq!(ledger.check().await.unwrap().lease, 0);
     shop.sell(100).await;
     let second = inventory(&server, 120_000);
     let record = ledger.finish(SALES + 100).await;
     assert_eq!((record.pid(), record.epoch), (second.pid(), 2));
+}
+
+/// What a process has printed, without what it has found about the server.
+fn said(process: &Process) -> Vec<String> {
+    process.lines().into_iter().filter(|line| !line.contains("atomic_streams::consumer::examine")).collect()
 }
 
 #[tokio::test]
