@@ -8,6 +8,8 @@
 //! | `removing` | delete |
 //! | `copying` | copies: kept, listed, put back, dropped |
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod copying;
 mod looking;
 mod moving;
