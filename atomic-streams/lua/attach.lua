@@ -19,9 +19,6 @@
 --       {'DAMAGED', field, the beginning of what it holds}: it is not what these scripts write
 local record, stream, group, may = KEYS[1], KEYS[2], ARGV[6], ARGV[11]
 local mark = '@atomic-streams'
--- For whoever finds the record. It is longer than 64 bytes on purpose: Redis then keeps the hash as a table from the start, in
--- which a commit finds its fields at once.
-local about = 'position and state of one consumer group, by atomic-streams; only its scripts write here'
 
 local function before(a, b) -- IDs have up to 20 digits a half: too many for Lua's numbers
   local am, as = a:match('^(%d+)-(%d+)$')
@@ -152,7 +149,7 @@ if type(base) == 'number' then base = string.format('%.0f', base) end
 -- From here on: writes.
 local epoch = (tonumber(r[8]) or 0) + 1
 head = string.format('%s.%s.%d.%s%06d:%s', ARGV[1], ARGV[2], epoch, time[1], time[2], sequence)
-redis.call('HSET', record, '@about', about, '@stream', ARGV[5], '@group', group, '@format', '1', '@head', head, '@epoch', epoch, '@owner', ARGV[3],
+redis.call('HSET', record, '@stream', ARGV[5], '@group', group, '@format', '1', '@head', head, '@epoch', epoch, '@owner', ARGV[3],
   '@lease', string.format('%.0f', now + tonumber(ARGV[4])), '@position', position, '@base', base, '@settled', settled)
 if not have then redis.call('HSET', record, '@processed', '0', '@schema', ARGV[9], '@created', string.format('%.0f', now)) end
 if r[4] == 'dropped' then redis.call('HSET', record, '@schema', ARGV[9]) end

@@ -123,7 +123,6 @@ async fn the_record_says_who_owns_what(bench: Bench) {
     let record = bench.record().await.unwrap();
     let names: Vec<&str> = record.keys().map(String::as_str).collect();
     let all = [
-        "@about",
         "@base",
         "@created",
         "@epoch",
@@ -141,7 +140,6 @@ async fn the_record_says_who_owns_what(bench: Bench) {
     assert_eq!(names, all);
     let text = |name: &str| str::from_utf8(&record[name]).unwrap();
     let expected = [
-        ("@about", "position and state of one consumer group, by atomic-streams; only its scripts write here"),
         ("@stream", STREAM),
         ("@group", GROUP),
         ("@format", "1"),

@@ -219,9 +219,6 @@ fn decide(
     Ok(Ok(plan))
 }
 
-/// As the script `attach` has it.
-const ABOUT: &str = "position and state of one consumer group, by atomic-streams; only its scripts write here";
-
 #[allow(clippy::too_many_arguments, reason = "everything that a record holds")]
 fn write_record(
     keys: &mut Keys,
@@ -234,7 +231,6 @@ fn write_record(
     now_ms: u64,
 ) -> Result<(), ErrorReply> {
     let mut fields = vec![
-        ("@about", ABOUT.to_owned()),
         ("@stream", subscription.stream().to_owned()),
         ("@group", subscription.group().to_owned()),
         ("@format", "1".to_owned()),
