@@ -50,7 +50,7 @@ async fn a_commit_writes_state_and_position(bench: Bench) {
     for (name, value) in written {
         assert_eq!(record[name], value.as_bytes(), "{name}");
     }
-    assert_eq!(record.len(), 14);
+    assert_eq!(record.len(), 15);
 }
 
 async fn the_cursor_moves_with_the_position(bench: Bench) {
