@@ -13,9 +13,9 @@ local function fields(flat)
   return named
 end
 
-for key, want in pairs({[record] = 'hash', [stream] = 'stream'}) do
-  local is = redis.call('TYPE', key).ok
-  if is ~= want and is ~= 'none' then return {'WRONGTYPE', key, is} end
+for _, held in ipairs({{record, 'hash'}, {stream, 'stream'}}) do
+  local is = redis.call('TYPE', held[1]).ok
+  if is ~= held[2] and is ~= 'none' then return {'WRONGTYPE', held[1], is} end
 end
 local r = redis.call('HMGET', record, '@stream', '@group', '@lease', '@owner', '@position', '@processed')
 local have = redis.call('EXISTS', record) == 1
@@ -45,6 +45,10 @@ for _, name in ipairs(redis.call('HKEYS', record)) do
 end
 local reply = {'DELETED', r[5] or '', r[6] or '0', collections}
 if ARGV[3] == '1' then return reply end
+
+for _, command in ipairs({{'XGROUP', 'DESTROY', stream, group}, {'UNLINK', record}}) do
+  if not redis.acl_check_cmd(unpack(command)) then return redis.error_reply('NOPERM no permission to run ' .. command[1]) end
+end
 
 -- From here on: writes. The group first: without its record it would count as lost.
 if ours then redis.call('XGROUP', 'DESTROY', stream, group) end

@@ -7,9 +7,9 @@
 --         lag of the group or '', bytes of memory or ''}
 --       {'NONE', last ID, length}    {'WRONGTYPE', key, type}
 local record, stream = KEYS[1], KEYS[2]
-for key, want in pairs({[record] = 'hash', [stream] = 'stream'}) do
-  local is = redis.call('TYPE', key).ok
-  if is ~= want and is ~= 'none' then return {'WRONGTYPE', key, is} end
+for _, held in ipairs({{record, 'hash'}, {stream, 'stream'}}) do
+  local is = redis.call('TYPE', held[1]).ok
+  if is ~= held[2] and is ~= 'none' then return {'WRONGTYPE', held[1], is} end
 end
 
 local function fields(flat)

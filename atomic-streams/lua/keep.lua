@@ -18,6 +18,10 @@ for _, name in ipairs(redis.call('HKEYS', record)) do
   end
 end
 
+for _, command in ipairs({{'COPY', record, copy}, {'HSET', copy, 'f', 'v'}, {'TIME'}}) do
+  if not redis.acl_check_cmd(unpack(command)) then return redis.error_reply('NOPERM no permission to run ' .. command[1]) end
+end
+
 -- From here on: writes.
 for i = 3, #KEYS, 2 do redis.call('COPY', KEYS[i], KEYS[i + 1], 'REPLACE') end
 redis.call('COPY', record, copy)

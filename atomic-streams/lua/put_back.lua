@@ -56,6 +56,11 @@ if before(last, r[4]) then return {'BEYOND', last} end
 local reply = {'BACK', present[2] or '', r[4], r[5], first, last}
 if ARGV[6] == '1' then return reply end
 
+for _, command in ipairs({{'HSET', record, 'f', 'v'}, {'HDEL', record, 'f'}, {'UNLINK', record}, {'COPY', copy, record}, {'XGROUP', 'CREATE', stream, group, '0-0', 'MKSTREAM'},
+  {'XGROUP', 'CREATECONSUMER', stream, group, mark}, {'XGROUP', 'SETID', stream, group, '0-0'}}) do
+  if not redis.acl_check_cmd(unpack(command)) then return redis.error_reply('NOPERM no permission to run ' .. command[1]) end
+end
+
 -- From here on: writes.
 for i = 4, 3 + now_there do redis.call('UNLINK', KEYS[i]) end
 redis.call('COPY', copy, record, 'REPLACE')

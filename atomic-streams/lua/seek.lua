@@ -22,9 +22,9 @@ local function fields(flat)
   return named
 end
 
-for key, want in pairs({[record] = 'hash', [stream] = 'stream'}) do
-  local is = redis.call('TYPE', key).ok
-  if is ~= want and is ~= 'none' then return {'WRONGTYPE', key, is} end
+for _, held in ipairs({{record, 'hash'}, {stream, 'stream'}}) do
+  local is = redis.call('TYPE', held[1]).ok
+  if is ~= held[2] and is ~= 'none' then return {'WRONGTYPE', held[1], is} end
 end
 local r = redis.call('HMGET', record, '@stream', '@group', '@head', '@epoch', '@position', '@processed', '@base')
 local head, position, processed, base = r[3], r[5], r[6], r[7]
@@ -72,6 +72,14 @@ if target ~= position or ARGV[6] == '1' then
 end
 local reply = {'MOVED', position, target, #gone - collections, collections}
 if ARGV[7] == '1' then return reply end
+
+for _, command in ipairs({{'HSET', record, 'f', 'v'}, {'HDEL', record, 'f'}, {'XGROUP', 'CREATE', stream, ARGV[4], '0-0', 'MKSTREAM'},
+  {'XGROUP', 'CREATECONSUMER', stream, ARGV[4], mark}, {'XGROUP', 'SETID', stream, ARGV[4], '0-0'}}) do
+  if not redis.acl_check_cmd(unpack(command)) then return redis.error_reply('NOPERM no permission to run ' .. command[1]) end
+end
+for i = 3, #KEYS do
+  if not redis.acl_check_cmd('UNLINK', KEYS[i]) then return redis.error_reply('NOPERM no permission to run UNLINK') end
+end
 
 -- From here on: writes.
 local time = redis.call('TIME')

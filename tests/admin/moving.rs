@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atomic_streams::ErrorKind;
-use atomic_streams::admin::Position;
+use atomic_streams::admin::{Admin, Position};
 
 use crate::shop::{GROUP, STREAM, Shop, id};
 
@@ -121,4 +121,25 @@ async fn a_standby_or_the_owner_takes_over_at_once() {
     shop.until_at(60).await;
     assert_eq!(shop.sums().await.len(), 11);
     consumer.shutdown().await.unwrap();
+}
+
+/// What may fail is asked for before anything is written.
+#[tokio::test]
+async fn who_lacks_a_right_changes_nothing() {
+    let mut shop = Shop::after_five().await;
+    shop.admin.keep(STREAM, GROUP, "five").await.unwrap();
+    let url = shop.server.url().replace("redis://", "redis://clerk:secret@");
+    for right in ["-hdel", "-xgroup|setid", "-unlink", "-hset"] {
+        let rule = ["reset", "on", ">secret", "~*", "&*", "+@all", right];
+        let () = redis::cmd("ACL").arg("SETUSER").arg("clerk").arg(&rule).query_async(&mut shop.redis).await.unwrap();
+        let clerk = Admin::new(&url).unwrap();
+        let before = (shop.inspect().await, shop.state().await);
+        for error in [
+            clerk.reset(STREAM, GROUP, Some(Position::Beginning)).await.unwrap_err(),
+            clerk.put_back(STREAM, GROUP, "five").await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Denied, "{right}: {error}");
+        }
+        assert_eq!((shop.inspect().await, shop.state().await), before, "{right}");
+    }
 }
