@@ -46,6 +46,11 @@ impl Careful {
         self.suspect.filter(|suspect| suspect.entry == entry).map_or(0, |suspect| suspect.crashes)
     }
 
+    /// The suspect is given up for its crashes. It is no suspect any more: its dead letter may be handled one day.
+    pub fn given_up(&mut self) {
+        self.suspect = None;
+    }
+
     /// What is to be noted in the record before the entry is tried.
     pub fn before_try(&mut self, entry: EntryId) -> Option<Trying> {
         if !self.is_on() || !self.is_first {
@@ -158,6 +163,14 @@ mod tests {
             assert_eq!(careful.before_try(id(4)), Some(three));
             assert_eq!(careful.after_failure(id(4)), Some(Some(two)));
         }
+    }
+
+    #[test]
+    fn who_is_given_up_is_no_suspect_any_more() {
+        let mut careful = attached(&owned(true, Some((4, 7))));
+        careful.given_up();
+        assert_eq!(careful.crashes(id(4)), 0);
+        assert!(careful.passed(), "what the record says of it goes with its step");
     }
 
     #[test]

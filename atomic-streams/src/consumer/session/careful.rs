@@ -40,6 +40,7 @@ impl<H: Handler> Worker<H> {
             );
         } else {
             self.give_up(id, crashes, &format!("the process ended {crashes} times while it handled this entry"));
+            self.careful.given_up();
         }
     }
 
