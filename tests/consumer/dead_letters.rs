@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use atomic_streams::admin::{Admin, Position};
 use atomic_streams::{
     ConsumerBuilder, DeadLetter, Entry, EntryId, ErrorKind, Fields, Handler, HandlerError, HandlerResult, NoHandler,
     OnFailure, Persistable, RetryPolicy, Transaction,
 };
 use redis::AsyncCommands;
 use serde::Deserialize;
-use support::{Rng, seed};
+use support::{Rng, eventually, seed};
 
 use crate::puppet::puppet;
 use crate::site::{GROUP, STREAM, Site, within};
@@ -149,7 +150,7 @@ async fn an_entry_too_large_for_one_xadd_of_a_script_is_packed() {
             let found = letters(&mut site).await;
             found.into_iter().find(|letter| letter.entry.id == id)
         };
-        let letter = support::eventually("it is a dead letter", dead).await;
+        let letter = eventually("it is a dead letter", dead).await;
         assert!(letter.entry.fields == fields, "{count} fields");
         within(consumer.shutdown()).await.unwrap();
     }
@@ -184,4 +185,22 @@ async fn where_dead_letters_cannot_be_written_the_consumer_ends_and_nothing_is_l
         assert_eq!(letters(&mut site).await[0].entry.id, bad);
         within(consumer.shutdown()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_tried_again_when_the_position_is_put_before_it() {
+    let mut site = Site::start().await;
+    let (handler, mut calls) = puppet();
+    let consumer = to_dead_letters(&site).lease(Duration::from_millis(600)).handler(handler).spawn().await.unwrap();
+    let first = site.add(&[("n", "0")]).await;
+    calls.next().await.fail(HandlerError::permanent("no"));
+    eventually("it is committed", async || consumer.stats().position == Some(first)).await;
+    let admin = Admin::new(site.server.url()).unwrap();
+    admin.seek(STREAM, GROUP, Position::Beginning).await.unwrap();
+    let call = calls.next().await;
+    assert_eq!((call.message.id(), call.message.attempt()), (first, 1));
+    call.done();
+    site.until_processed(2).await;
+    assert_eq!(letters(&mut site).await.len(), 1);
+    within(consumer.shutdown()).await.unwrap();
 }

@@ -181,6 +181,10 @@ impl<H: Handler> Worker<H> {
             info!(stream = self.stream(), group = self.group(), start = %owned.position, "this is a new subscription");
         }
         Unread::new(&self.settings, &self.shared).attached(&owned);
+        if let Some(confirmed) = self.shared.stats().position.filter(|confirmed| owned.position < *confirmed) {
+            // Somebody has put it back, or a rollback has: what was given up up to there has had its commit, and may come anew.
+            self.forget_failures(confirmed);
+        }
         self.careful.attached(&owned, self.token.is_none(), self.settings.max_in_flight);
         if self.careful.is_on() {
             info!(
