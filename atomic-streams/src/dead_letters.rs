@@ -224,6 +224,9 @@ impl DeadLetters {
     /// any entry. If it cannot be handled this time either, the letter stays where it is and its key parked, which the log says,
     /// and calling this again begins with that letter. [`parked`](Self::parked) shows what is left.
     ///
+    /// Letters from before a [reset](crate::admin::Admin::reset) that wait behind another entry than the key does now are left where they
+    /// are. [Remove](Self::remove) those of the same entry before the reset: after it, they cannot be told from new ones.
+    ///
     /// A letter that was [removed](Self::remove) is not missed: what it stands for is left out, and the others keep their order.
     ///
     /// # Rights

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use atomic_streams::admin::{Admin, Position};
 use atomic_streams::{ConsumerHandle, DeadLetters, HandlerError, OnFailure};
 use redis::AsyncCommands;
 use support::{Existing, Hold, Proxy, Rng, Server, Snapshot, eventually, seed};
@@ -155,6 +156,37 @@ async fn letters_of_others_are_left_alone() {
     let left = desk.dead().await;
     assert_eq!(left.iter().map(|letter| letter.group.as_str()).collect::<Vec<_>>(), ["other", "other"]);
     within(other.shutdown()).await.unwrap();
+    within(consumer.shutdown()).await.unwrap();
+}
+
+/// Their entries were handled since.
+#[tokio::test]
+async fn letters_from_before_a_reset_are_left_alone() {
+    let mut desk = Desk::open([0]).await;
+    for _ in 0..3 {
+        desk.add(b"a").await;
+    }
+    let consumer = desk.spawn().await;
+    desk.settled().await;
+    assert_eq!(desk.check().await["a"], [0, 1, 2]);
+    desk.cure();
+    let admin = Admin::new(desk.site.server.url()).unwrap();
+    admin.reset(STREAM, GROUP, Some(Position::Beginning)).await.unwrap();
+    desk.settled().await;
+    let handled: BTreeMap<String, Vec<u64>> = desk.site.state("numbers").await.unwrap();
+    assert_eq!(handled["a"], [0, 1, 2]);
+    desk.bad.lock().unwrap().insert(3);
+    for _ in 0..2 {
+        desk.add(b"a").await;
+    }
+    desk.settled().await;
+    assert_eq!(desk.raw(DEAD).await.len(), 5);
+    desk.cure();
+    assert!(desk.unpark(b"a").await);
+    desk.settled().await;
+    let handled: BTreeMap<String, Vec<u64>> = desk.site.state("numbers").await.unwrap();
+    assert_eq!((&handled["a"], &handled), (&vec![0, 1, 2, 3, 4], &desk.numbers("out").await));
+    assert_eq!((desk.raw(DEAD).await.len(), desk.parked().await.len()), (3, 0));
     within(consumer.shutdown()).await.unwrap();
 }
 

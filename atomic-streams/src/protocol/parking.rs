@@ -68,6 +68,11 @@ impl Parking {
         self.keys.contains_key(key)
     }
 
+    /// The entry that a parked key waits behind.
+    pub fn behind(&self, key: &[u8]) -> Option<EntryId> {
+        self.keys.get(key).copied()
+    }
+
     /// Where the letters of parked keys are.
     pub fn letters(&self) -> Option<&str> {
         self.by.as_ref().map(|by| by.letters.as_str())

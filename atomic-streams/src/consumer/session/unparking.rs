@@ -91,8 +91,15 @@ impl<H: Handler> Worker<H> {
             if !self.is_at(handling, part.head.as_ref()) {
                 return Err(lost(StoreError::unexpected("the record changed while dead letters were read")));
             }
-            let last = part.letters.last().map(|letter| letter.id).filter(|_| part.next.is_none());
-            for letter in part.letters {
+            // Others are of an earlier parking, which a reset has ended: their entries were handled since.
+            let behind = self.parking.behind(key);
+            let is_of_it = |letter: &Entry| {
+                DeadLetter::of(letter.clone())
+                    .is_none_or(|letter| Some(letter.parked_behind.unwrap_or(letter.entry.id)) == behind)
+            };
+            let waiting: Vec<Entry> = part.letters.into_iter().filter(is_of_it).collect();
+            let last = waiting.last().map(|letter| letter.id).filter(|_| part.next.is_none());
+            for letter in waiting {
                 let (id, is_last) = (letter.id, Some(letter.id) == last);
                 if let Err(why) = self.handle_letter(handling, &dead, letter, key, is_last).await? {
                     warn!(stream = self.stream(), group = self.group(), key = shown, letter = %id, handled, why, "a dead letter cannot be handled this time either; its key stays parked");
