@@ -1,6 +1,6 @@
 //! Streams in a cluster: whichever node is named, the one that owns the stream's slot is found.
 
-use atomic_streams::{Consumer, ConsumerBuilder, ConsumerHandle, DeadLetters, OnFailure, Producer};
+use atomic_streams::{Consumer, ConsumerBuilder, ConsumerHandle, DeadLetters, OnFailure, Producer, Retention};
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use serde::Serialize;
@@ -126,6 +126,28 @@ async fn any_node_leads_to_dead_letters() {
         assert!(letters.requeue(listed[0].id).await.unwrap().is_some());
         let () = redis.del(STREAM).await.unwrap();
         let () = redis.del(RECORD).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn any_node_leads_to_what_may_be_trimmed() {
+    let mut cluster = Cluster::start().await;
+    let retentions: Vec<Retention> =
+        cluster.nodes.iter().map(|node| Retention::new(node.url(), STREAM).unwrap().exact()).collect();
+    let mut numbers = 0;
+    for _ in 0..2 {
+        for retention in &retentions {
+            let consumer = cluster.consumer(0).spawn().await.unwrap();
+            let producer = Producer::new(cluster.nodes[0].url()).unwrap();
+            producer.publish(STREAM, &Number { n: numbers }).await.unwrap();
+            numbers += 1;
+            settled(&mut cluster.redis[cluster.owner].clone(), STREAM, RECORD).await;
+            shut_down(&consumer).await;
+            assert_eq!(retention.trim().await.unwrap().removed, 1);
+        }
+        // Open connections lead to the node before.
+        let next = (cluster.owner + 1) % 3;
+        cluster.move_slot(next).await;
     }
 }
 

@@ -136,7 +136,7 @@ impl Store for RedisStore {
     }
 
     async fn trimmer(&self) -> Result<Box<dyn Trimmer>, StoreError> {
-        Ok(Box::new(RedisTrimmer::connect(&self.connector).await?))
+        Ok(Box::new(RedisTrimmer::connect(Arc::clone(&self.connector)).await?))
     }
 
     fn watch(&self, subscription: &Subscription, token: &Token, after: EntryId) -> Option<Box<dyn Watch>> {
