@@ -123,6 +123,7 @@ async fn the_record_says_who_owns_what(bench: Bench) {
     let record = bench.record().await.unwrap();
     let names: Vec<&str> = record.keys().map(String::as_str).collect();
     let all = [
+        "@about",
         "@base",
         "@created",
         "@epoch",

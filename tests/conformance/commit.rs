@@ -50,7 +50,7 @@ async fn a_commit_writes_state_and_position(bench: Bench) {
     for (name, value) in written {
         assert_eq!(record[name], value.as_bytes(), "{name}");
     }
-    assert_eq!(record.len(), 15);
+    assert_eq!(record.len(), 16);
 }
 
 async fn the_cursor_moves_with_the_position(bench: Bench) {
@@ -150,11 +150,11 @@ async fn twenty_thousand_fields_fit_one_commit(bench: Bench) {
     let operations = vec![publish("out", "1")];
     session.done(Commit { fields: state(1).collect(), operations, ..session.commit(2, id(2)) }).await;
     let record = bench.record().await.unwrap();
-    assert_eq!(record.len(), 13 + names.len());
+    assert_eq!(record.len(), 14 + names.len());
     assert!(state(1).all(|(name, value)| record[name] == value));
     let deleted = names.iter().skip(1).map(|name| (*name).to_owned()).collect();
     session.done(Commit { deleted, ..session.commit(3, id(3)) }).await;
-    assert_eq!(bench.record().await.unwrap().len(), 14);
+    assert_eq!(bench.record().await.unwrap().len(), 15);
 }
 
 async fn the_largest_publish_is_taken(bench: Bench) {

@@ -77,8 +77,8 @@ async fn a_commit_that_follows_anything_is_found() {
 async fn a_read_without_a_witness_is_found() {
     found(Mutant {
         script: "commit",
-        from: "      if not entry then return {'DIVERGED', head, position, 'gone'} end
-      if digest(entry[2]) ~= ARGV[i + 3] then return {'DIVERGED', head, position, 'gone'} end
+        from: "        if not entry then return {'DIVERGED', head, position, 'gone'} end
+        if digest(entry[2]) ~= ARGV[i + 3] then return {'DIVERGED', head, position, 'gone'} end
 ",
         to: "",
     })
@@ -89,8 +89,8 @@ async fn a_read_without_a_witness_is_found() {
 async fn a_read_that_need_not_follow_the_position_is_found() {
     found(Mutant {
         script: "commit",
-        from: "      if entry and entry[1] ~= ARGV[i + 1] then return {'DIVERGED', head, position, 'gap'} end\n",
-        to: "      entry = redis.call('XRANGE', stream, ARGV[i + 1], ARGV[i + 1])[1]\n",
+        from: "        if entry and entry[1] ~= ARGV[i + 1] then return {'DIVERGED', head, position, 'gap'} end\n",
+        to: "        entry = redis.call('XRANGE', stream, ARGV[i + 1], ARGV[i + 1])[1]\n",
     })
     .await;
 }

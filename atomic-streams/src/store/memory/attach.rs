@@ -9,6 +9,9 @@ use crate::protocol::{
     AttachReply, AttachRequest, Behind, Cause, Head, Hole, Owned, Start, Subscription, Token, Trying,
 };
 
+/// What a record says of itself, to people.
+const ABOUT: &str = "Written by atomic-streams, all at once for each entry: look, but change it with its own tools.";
+
 /// Takes ownership of a subscription, or says why not. `now_us` is the server's clock.
 pub(super) fn attach(
     keys: &mut Keys,
@@ -244,6 +247,7 @@ fn write_record(
     ];
     if is_new {
         fields.extend([
+            ("@about", ABOUT.to_owned()),
             ("@processed", "0".to_owned()),
             ("@schema", request.new_schema.clone()),
             ("@created", now_ms.to_string()),
