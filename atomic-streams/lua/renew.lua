@@ -3,7 +3,8 @@
 -- KEYS  1 record   2 stream
 -- ARGV  1 token    2 lease, ms    3 group    4 't' to write nothing where entries were trimmed before they were read, or ''
 -- Reply {'OWNED', now ms, head, position, last ID, last entry's ID or '', base or '', vanished, cursor: 0 right 1 group made anew 2 put back,
---         why the cursor could not be put right or '', cause of vanished, all of them 0/1, how often unparking was asked for}
+--         why the cursor could not be put right or '', cause of vanished, all of them 0/1, how often unparking was asked for,
+--         lag: entries left to be read, or '' where base is unknown, ms that the first of them has waited by its ID, or 0}
 --         vanished: entries that went unread from the stream since base was last settled; below 0, the stream was made anew
 --         cause: 'trimmed', 'deleted' (one by one, by XDEL), or 'either' where the stream's counters do not tell
 --       {'FENCED', owner}   {'BEHIND', last ID, position, length}
@@ -56,6 +57,13 @@ if vanished > 0 and ARGV[4] == 't' and cause ~= 'deleted' then return {'TRIMMED'
 if all == 1 then base, settled = added - left - processed, position
 elseif base ~= '' then base = base + vanished end
 if type(base) == 'number' then base = string.format('%.0f', base) end
+local lag, waited = '', 0
+if base ~= '' then lag = math.max(0, added - processed - base) end
+if left > 0 then
+  local oldest = first
+  if all == 0 then oldest = redis.call('XRANGE', stream, '(' .. position, '+', 'COUNT', 1)[1][1] end
+  waited = math.max(0, now - oldest:match('^%d+'))
+end
 
 -- From here on: writes. The lease first: the cursor is a courtesy and must not cost it.
 redis.call('HSET', record, '@lease', string.format('%.0f', now + tonumber(ARGV[2])), '@base', base, '@settled', settled)
@@ -77,4 +85,4 @@ if before(last, position) then -- an empty stream: later IDs must follow the pos
 end
 if base ~= '' then try('XGROUP', 'SETID', stream, group, position, 'ENTRIESREAD', base + processed)
 else try('XGROUP', 'SETID', stream, group, position) end
-return {'OWNED', now, head, position, last, last_entry, base, vanished, repaired, trouble, cause, all, r[7] or 0}
+return {'OWNED', now, head, position, last, last_entry, base, vanished, repaired, trouble, cause, all, r[7] or 0, lag, waited}

@@ -6,15 +6,21 @@ mod durable;
 mod ending;
 mod examine;
 mod failing;
+mod figures;
 mod gathering;
+mod histogram;
 mod hold;
 mod in_flight;
+mod instruments;
 mod parts;
 mod reader;
+mod recorder;
+mod recovery;
 mod restore;
 mod session;
 mod settings;
 mod shared;
+mod stats;
 mod unread;
 
 use std::sync::Arc;
@@ -27,9 +33,12 @@ use tracing::{info, warn};
 use self::attach::Attached;
 use self::ending::Reattach;
 use self::failing::{GivenUp, Next};
+pub use self::histogram::Histogram;
+pub use self::recovery::{Recoveries, RecoveryCause};
 pub(crate) use self::settings::{Coalescing, Settings};
 pub(crate) use self::shared::Shared;
-pub use self::shared::{Report, Stats, Status};
+pub use self::shared::Status;
+pub use self::stats::{Report, Stats};
 use crate::error::{Error, ErrorKind};
 use crate::handler::{Handler, Retry};
 use crate::id::EntryId;
@@ -102,7 +111,7 @@ impl<H: Handler> Worker<H> {
             settings.permissions,
             schema.text(),
         );
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(&settings.stream, &settings.group));
         let parking = match &settings.on_failure {
             OnFailure::Park { letters, field } => Parking::new(Some((letters, field))),
             _ => Parking::default(),
@@ -208,8 +217,9 @@ impl<H: Handler> Worker<H> {
             self.alone_until = Some(last);
         }
         let refused = if let SessionEnd::Refused { entry, .. } = &end { *entry } else { None };
+        let cause = RecoveryCause::of(&end);
         let next = ending::next(end)?;
-        self.shared.count_recovery();
+        self.shared.count_recovery(cause);
         let Some(entry) = refused else {
             self.shared.set_status(Status::Recovering { reason });
             return Ok(next);

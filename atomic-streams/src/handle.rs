@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::consumer::{Report, Shared, Stats, Status};
 use crate::error::{Error, ErrorKind};
+use crate::health::Health;
 
 /// A running consumer.
 ///
@@ -73,6 +75,27 @@ impl ConsumerHandle {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats()
+    }
+
+    /// Whether it does its work: what a readiness probe and a liveness probe ask for.
+    ///
+    /// A consumer that recovers counts as ready for [`Health::RECOVERY`]; see [`health_within`](Self::health_within).
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health_within(Health::RECOVERY)
+    }
+
+    /// [`health`](Self::health), where a consumer that recovers counts as ready for so long.
+    #[must_use]
+    pub fn health_within(&self, recovery: Duration) -> Health {
+        match &*self.outcome.borrow() {
+            Some(Ok(_)) => return Health::ended("it was shut down"),
+            Some(Err(error)) => return Health::ended(&error.to_string()),
+            None if self.outcome.has_changed().is_err() => return Health::ended("its task is gone"),
+            None => {}
+        }
+        let shared = &self.shared;
+        Health::of(&shared.status().borrow(), shared.was_settled(), shared.lost_for(), recovery)
     }
 
     pub(crate) fn shutdown_on_drop(&self) -> DropGuard {

@@ -33,8 +33,8 @@ pub use fold::Fold;
 pub use head::{Head, Token};
 pub use losses::{Loss, Losses};
 pub use messages::{
-    AttachReply, AttachRequest, Behind, Cause, Commit, Divergence, Hole, Operation, Owned, Permissions, Proof, Renewed,
-    Start, Step, StepReply, Trying,
+    AttachReply, AttachRequest, Behind, Cause, Commit, Divergence, Hole, Lag, Operation, Owned, Permissions, Proof,
+    Renewed, Start, Step, StepReply, Trying,
 };
 pub use parking::{Parking, Unparkable};
 pub use reconciler::{Outcome, Reconciler, SessionEnd, not_durable};

@@ -175,13 +175,13 @@ impl<H: Handler> Worker<H> {
             clean = owned.released,
             "ownership taken"
         );
-        if owned.created && self.shared.stats().position.is_some() {
+        if owned.created && self.shared.position().is_some() {
             warn!(stream = self.stream(), group = self.group(), start = %owned.position, "record and group are gone: a new subscription begins");
         } else if owned.created {
             info!(stream = self.stream(), group = self.group(), start = %owned.position, "this is a new subscription");
         }
         Unread::new(&self.settings, &self.shared).attached(&owned);
-        if let Some(confirmed) = self.shared.stats().position.filter(|confirmed| owned.position < *confirmed) {
+        if let Some(confirmed) = self.shared.position().filter(|confirmed| owned.position < *confirmed) {
             // Somebody has put it back, or a rollback has: what was given up up to there has had its commit, and may come anew.
             self.forget_failures(confirmed);
         }
@@ -215,7 +215,7 @@ impl<H: Handler> Worker<H> {
         };
         let link = self.store.connect_to_read(&self.settings.subscription).await?;
         let reader = Source { store: Arc::clone(&self.store), link };
-        self.shared.begin_at(owned.position);
+        self.shared.begin(&owned, &self.snapshot);
         Ok(Session { owned, committer, reader, opening, sequencer })
     }
 }

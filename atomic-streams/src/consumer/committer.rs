@@ -57,6 +57,7 @@ enum Due {
 struct Sent {
     steps: Vec<Step>,
     leaving: Leaving,
+    at: Instant,
     /// After which entry the reader waited when they were sent.
     reader_waited: Option<EntryId>,
 }
@@ -178,8 +179,9 @@ impl Committer {
                 reconciler.sending(step);
             }
             let reader_waited = self.reader.waits_after();
+            let at = Instant::now();
             let replies = self.link.start(self.owned.head.token.as_str(), &steps).await;
-            let now_sent = Sent { steps, leaving, reader_waited };
+            let now_sent = Sent { steps, leaving, at, reader_waited };
             if last {
                 return self.settle(&mut reconciler, now_sent, replies.await).map(drop);
             }
@@ -248,7 +250,7 @@ impl Committer {
         sent: Sent,
         replies: Vec<Result<StepReply, StoreError>>,
     ) -> Result<bool, SessionEnd> {
-        let Sent { steps, leaving, reader_waited } = sent;
+        let Sent { steps, leaving, at, reader_waited } = sent;
         let still_waiting = self.reader.waits_after().filter(|after| reader_waited == Some(*after));
         let answered = replies.len();
         let counts = is_durable(&steps, &replies);
@@ -297,8 +299,7 @@ impl Committer {
             end = Some(SessionEnd::Failed { failure: error.failure, words: error.words });
         }
         if (entries > 0 || unparked > 0) && counts {
-            self.shared.count_committed(entries, published);
-            self.shared.count_unparked(unparked);
+            self.shared.count_committed(entries, published, unparked, at.elapsed());
         }
         if counts {
             self.shared.set_position(reconciler.position());
@@ -324,6 +325,7 @@ impl Committer {
     fn report_renewal(&self, renewed: Renewed) {
         let (stream, group) = (&*self.settings.stream, &*self.settings.group);
         self.shared.mark_progress();
+        self.shared.set_lag(renewed.lag);
         self.unread.renewed(&renewed);
         if renewed.cursor_repaired {
             warn!(stream, group, "somebody moved or removed the group; its cursor was put back to the position");

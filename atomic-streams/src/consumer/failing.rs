@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use tracing::{debug, warn};
 
 use super::Worker;
-use super::shared::Fate;
+use super::figures::Fate;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::handler::{Handler, Retry};
@@ -53,6 +53,7 @@ impl<H: Handler> Worker<H> {
             self.give_up(entry, attempt, error);
             return Next::GiveUp;
         }
+        self.shared.count_retry();
         let pause = match retry {
             Retry::Backoff => policy.backoff.pause(attempt, random::random()),
             Retry::After(pause) => pause,

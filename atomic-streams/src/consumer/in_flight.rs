@@ -4,12 +4,15 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::recorder::Gauge;
+
 /// Counts commits between staging and reply. One task stages, one settles.
 #[derive(Debug)]
 pub(super) struct InFlight {
     state: Mutex<State>,
     max_commits: usize,
     max_bytes: usize,
+    shown: Gauge,
     left: Notify,
     filled: Notify,
 }
@@ -28,8 +31,9 @@ struct State {
 pub(super) struct Closed;
 
 impl InFlight {
-    pub fn new(max_commits: usize, max_bytes: usize) -> Self {
-        Self { state: Mutex::default(), max_commits, max_bytes, left: Notify::new(), filled: Notify::new() }
+    /// `shown` shows how many there are.
+    pub fn new(max_commits: usize, max_bytes: usize, shown: Gauge) -> Self {
+        Self { state: Mutex::default(), max_commits, max_bytes, shown, left: Notify::new(), filled: Notify::new() }
     }
 
     /// Waits until one more commit may be staged.
@@ -82,6 +86,7 @@ impl InFlight {
         let mut state = self.lock();
         state.commits += 1;
         state.bytes += bytes;
+        self.shown.set(state.commits as f64);
     }
 
     pub fn leave(&self, commits: usize, bytes: usize) {
@@ -89,6 +94,7 @@ impl InFlight {
             let mut state = self.lock();
             state.commits = state.commits.saturating_sub(commits);
             state.bytes = state.bytes.saturating_sub(bytes);
+            self.shown.set(state.commits as f64);
         }
         self.left.notify_one();
     }
@@ -101,6 +107,7 @@ impl InFlight {
 
     pub fn close(&self) {
         self.lock().closed = true;
+        self.shown.set(0.0);
         self.left.notify_one();
     }
 
@@ -113,11 +120,16 @@ impl InFlight {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::recorder::Labels;
     use super::*;
+
+    fn nobody() -> Gauge {
+        Labels { stream: "stream", group: "group" }.gauge("in_flight")
+    }
 
     #[tokio::test]
     async fn staging_waits_for_room_in_commits_and_in_bytes() {
-        let in_flight = Arc::new(InFlight::new(2, 100));
+        let in_flight = Arc::new(InFlight::new(2, 100, nobody()));
         in_flight.enter(10);
         in_flight.room().await.unwrap();
         in_flight.enter(10);
@@ -138,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_settling_end_hears_of_a_staging_end_that_waits() {
-        let in_flight = Arc::new(InFlight::new(1, 100));
+        let in_flight = Arc::new(InFlight::new(1, 100, nobody()));
         let is_blocked = || async {
             let mut blocked = std::pin::pin!(in_flight.blocked());
             std::future::poll_fn(|context| std::task::Poll::Ready(blocked.as_mut().poll(context).is_ready())).await
@@ -158,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_waits_for_a_closed_end() {
-        let in_flight = InFlight::new(1, 1);
+        let in_flight = InFlight::new(1, 1, nobody());
         in_flight.enter(1);
         assert_eq!(in_flight.commits(), 1);
         in_flight.close();

@@ -88,7 +88,11 @@ impl<H: Handler> Worker<H> {
     pub(super) async fn run_session(&mut self, session: Session) -> End {
         let Session { owned, committer, reader, opening, sequencer } = session;
         let settings = &self.settings;
-        let in_flight = Arc::new(InFlight::new(settings.max_in_flight, Settings::MAX_IN_FLIGHT_BYTES));
+        let in_flight = Arc::new(InFlight::new(
+            settings.max_in_flight,
+            Settings::MAX_IN_FLIGHT_BYTES,
+            self.shared.commits_in_flight(),
+        ));
         self.shared.set_in_flight(Arc::clone(&in_flight));
         let progress = Arc::new(Progress::default());
         let (commits, staged) = mpsc::unbounded_channel();
@@ -244,6 +248,9 @@ impl<H: Handler> Worker<H> {
 
     /// Stages the commit of one entry.
     async fn stage(&mut self, handling: &mut Handling, entry: &Entry, changes: Changes, staged: Staged) {
+        if !changes.is_empty() {
+            self.shared.set_state(&self.snapshot);
+        }
         let commit = handling.sequencer.entry(entry.id, changes, staged);
         self.stage_commit(handling, commit).await;
     }

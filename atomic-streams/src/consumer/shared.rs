@@ -1,15 +1,20 @@
 //! What the outside sees of a running consumer.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::figures::{Fate, Figures};
 use super::in_flight::InFlight;
+use super::recorder::{Gauge, Labels};
+use super::recovery::RecoveryCause;
+use super::stats::{Report, Stats};
 use crate::id::EntryId;
-use crate::protocol::{Cause, Losses};
+use crate::persist::Snapshot;
+use crate::protocol::{Cause, Lag, Losses, Owned};
 
 /// What a consumer is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,113 +49,44 @@ pub enum Status {
     Stopped,
 }
 
-/// Figures of one consumer since it was spawned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Entries whose effects are committed, as far as the server's replies have come: a commit whose reply was lost is not
-    /// counted, though the position shows it.
-    pub processed: u64,
-    /// Entries published by those commits.
-    pub published: u64,
-    /// Entries that could not be handled and went to the dead-letter stream; `processed` counts them too.
-    pub dead_lettered: u64,
-    /// Dead letters of parked keys that were handled when their key was [unparked](crate::DeadLetters::unpark). `processed`
-    /// counted them when they became dead letters.
-    pub unparked: u64,
-    /// Entries that could not be handled and were left out; `processed` counts them too.
-    pub skipped: u64,
-    /// Tries of entries that failed, panicked, could not be decoded or were refused by the server.
-    pub failed: u64,
-    /// Sessions that ended without being asked to: lost connections, failovers, lost ownership.
-    pub recoveries: u64,
-    /// Commits that wait for the server's reply.
-    pub in_flight: u64,
-    /// The last entry whose effects are committed; `None` before the first attach.
-    pub position: Option<EntryId>,
-    /// Entries that went from the stream before they were read, trimmed or deleted: they are lost to this group.
-    ///
-    /// They are counted by renewals, every third of the lease, from the stream's own counters. The count is exact whenever the
-    /// consumer has read everything, or nothing of what the stream still holds; in between it may be too low for a while. A
-    /// stream that is deleted as a whole takes its counters with it: what it held unread is not counted. Nor is what goes
-    /// before the counters are known, where a subscription began in the midst of a stream.
-    pub vanished: u64,
-    /// Those of them that are known to have been trimmed: since the last exact count, no entry behind it was deleted by name.
-    pub trimmed: u64,
-    /// Those of them that are known to have been deleted by name (`XDEL`): the stream still has an entry from before the last
-    /// exact count, so none behind it was trimmed. Of the rest (`vanished` less these two) the server does not
-    /// tell, or its reply was lost.
-    pub deleted: u64,
-}
-
-/// What a consumer did until its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Report {
-    /// Entries whose effects were committed since it was spawned; see [`Stats::processed`].
-    pub processed: u64,
-    /// The last entry whose effects are committed; `None` if it never attached.
-    pub position: Option<EntryId>,
-    /// Entries that went from the stream before they were read, trimmed or deleted; see [`Stats::vanished`].
-    pub vanished: u64,
-    /// Ownership was given up cleanly, so that a standby takes over at once; `false` if the server could not be told.
-    pub released: bool,
-}
-
-/// What becomes of an entry that is not handled, once its commit is applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    DeadLettered,
-    Skipped,
-}
-
 /// The state behind a handle.
 #[derive(Debug)]
 pub(crate) struct Shared {
     status: watch::Sender<Status>,
-    processed: AtomicU64,
-    published: AtomicU64,
-    dead_lettered: AtomicU64,
-    unparked: AtomicU64,
-    skipped: AtomicU64,
+    /// Since when the consumer has been neither active nor standby; `None` while it is one of them.
+    lost_since: Mutex<Option<Instant>>,
+    /// It was active or standby once.
+    was_settled: AtomicBool,
+    figures: Figures,
     /// Entries that will be so when the position has passed them, in their order.
     fates: Mutex<VecDeque<(EntryId, Fate)>>,
-    failed: AtomicU64,
-    recoveries: AtomicU64,
-    /// That of the session that began last.
-    in_flight: Mutex<Option<Arc<InFlight>>>,
-    vanished: AtomicU64,
-    trimmed: AtomicU64,
-    deleted: AtomicU64,
     losses: Mutex<Losses>,
-    position: Mutex<Option<EntryId>>,
     /// The present session has been confirmed by a reply.
     progress: AtomicBool,
 }
 
 impl Shared {
-    pub fn new() -> Self {
+    pub fn new(stream: &str, group: &str) -> Self {
         Self {
             status: watch::Sender::new(Status::Starting),
-            processed: AtomicU64::new(0),
-            published: AtomicU64::new(0),
-            dead_lettered: AtomicU64::new(0),
-            unparked: AtomicU64::new(0),
-            skipped: AtomicU64::new(0),
+            lost_since: Mutex::new(Some(Instant::now())),
+            was_settled: AtomicBool::new(false),
+            figures: Figures::new(Labels { stream, group }),
             fates: Mutex::default(),
-            failed: AtomicU64::new(0),
-            recoveries: AtomicU64::new(0),
-            in_flight: Mutex::new(None),
-            vanished: AtomicU64::new(0),
-            trimmed: AtomicU64::new(0),
-            deleted: AtomicU64::new(0),
             losses: Mutex::default(),
-            position: Mutex::new(None),
             progress: AtomicBool::new(false),
         }
     }
 
     pub fn set_status(&self, status: Status) {
+        let is_active = matches!(status, Status::Active | Status::Retrying { .. });
+        self.figures.set_active(is_active);
+        let is_settled = is_active || matches!(status, Status::Standby { .. });
+        self.was_settled.fetch_or(is_settled, Relaxed);
+        {
+            let mut lost_since = self.lost_since.lock().unwrap_or_else(PoisonError::into_inner);
+            *lost_since = if is_settled { None } else { lost_since.or_else(|| Some(Instant::now())) };
+        }
         self.status.send_if_modified(|now| {
             let changes = *now != status;
             *now = status;
@@ -162,21 +98,22 @@ impl Shared {
         self.status.subscribe()
     }
 
+    /// For how long the consumer has been neither active nor standby.
+    pub fn lost_for(&self) -> Duration {
+        let lost_since = *self.lost_since.lock().unwrap_or_else(PoisonError::into_inner);
+        lost_since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    pub fn was_settled(&self) -> bool {
+        self.was_settled.load(Relaxed)
+    }
+
     pub fn stats(&self) -> Stats {
-        Stats {
-            processed: self.processed.load(Relaxed),
-            published: self.published.load(Relaxed),
-            dead_lettered: self.dead_lettered.load(Relaxed),
-            unparked: self.unparked.load(Relaxed),
-            skipped: self.skipped.load(Relaxed),
-            failed: self.failed.load(Relaxed),
-            recoveries: self.recoveries.load(Relaxed),
-            in_flight: self.in_flight().as_ref().map_or(0, |in_flight| in_flight.commits() as u64),
-            position: *self.position.lock().unwrap_or_else(PoisonError::into_inner),
-            vanished: self.vanished.load(Relaxed),
-            trimmed: self.trimmed.load(Relaxed),
-            deleted: self.deleted.load(Relaxed),
-        }
+        self.figures.stats()
+    }
+
+    pub fn position(&self) -> Option<EntryId> {
+        self.figures.position()
     }
 
     pub fn report(&self, released: bool) -> Report {
@@ -185,22 +122,20 @@ impl Shared {
     }
 
     pub fn set_position(&self, position: EntryId) {
-        *self.position.lock().unwrap_or_else(PoisonError::into_inner) = Some(position);
+        self.figures.set_position(position);
         let mut fates = self.fates();
         while let Some((_, fate)) = fates.front().filter(|(entry, _)| *entry <= position) {
-            let count = match fate {
-                Fate::DeadLettered => &self.dead_lettered,
-                Fate::Skipped => &self.skipped,
-            };
-            count.fetch_add(1, Relaxed);
+            self.figures.count_fate(*fate);
             fates.pop_front();
         }
     }
 
     /// A session begins here: what the one before had not committed is handled again.
-    pub fn begin_at(&self, position: EntryId) {
-        self.set_position(position);
+    pub fn begin(&self, owned: &Owned, state: &Snapshot) {
+        self.set_position(owned.position);
         self.fates().clear();
+        self.figures.set_lag(owned.lag);
+        self.set_state(state);
     }
 
     /// The entry is passed without being handled, once the position has passed it.
@@ -212,31 +147,35 @@ impl Shared {
         self.fates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn count_committed(&self, entries: u64, published: u64) {
-        self.processed.fetch_add(entries, Relaxed);
-        self.published.fetch_add(published, Relaxed);
+    /// The server has confirmed a round trip that committed these.
+    pub fn count_committed(&self, entries: u64, published: u64, unparked: u64, latency: Duration) {
+        self.figures.count_committed(entries, published, unparked, latency);
         self.progress.store(true, Relaxed);
     }
 
-    pub fn count_unparked(&self, letters: u64) {
-        self.unparked.fetch_add(letters, Relaxed);
-    }
-
     pub fn count_failure(&self) {
-        self.failed.fetch_add(1, Relaxed);
+        self.figures.count_failure();
     }
 
-    pub fn count_recovery(&self) {
-        self.recoveries.fetch_add(1, Relaxed);
+    /// What failed is tried again.
+    pub fn count_retry(&self) {
+        self.figures.count_retry();
+    }
+
+    pub(super) fn count_recovery(&self, cause: RecoveryCause) {
+        self.figures.count_recovery(cause);
     }
 
     pub fn count_vanished(&self, entries: u64, cause: Cause) {
-        self.vanished.fetch_add(entries, Relaxed);
-        match cause {
-            Cause::Trimmed => self.trimmed.fetch_add(entries, Relaxed),
-            Cause::Deleted => self.deleted.fetch_add(entries, Relaxed),
-            Cause::Either => return,
-        };
+        self.figures.count_vanished(entries, cause);
+    }
+
+    pub fn set_lag(&self, lag: Lag) {
+        self.figures.set_lag(lag);
+    }
+
+    pub fn set_state(&self, state: &Snapshot) {
+        self.figures.set_state(state.bytes(), state.entries());
     }
 
     /// What has been told of in all sessions.
@@ -245,11 +184,11 @@ impl Shared {
     }
 
     pub(super) fn set_in_flight(&self, in_flight: Arc<InFlight>) {
-        *self.in_flight() = Some(in_flight);
+        self.figures.set_in_flight(in_flight);
     }
 
-    fn in_flight(&self) -> MutexGuard<'_, Option<Arc<InFlight>>> {
-        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn commits_in_flight(&self) -> Gauge {
+        self.figures.commits_in_flight()
     }
 
     pub fn mark_progress(&self) {

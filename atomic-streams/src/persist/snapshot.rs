@@ -24,6 +24,8 @@ pub(crate) struct Snapshot {
     collections: Vec<Held>,
     /// Some collections know their changes as staged, and others do not.
     is_torn: bool,
+    /// Of all values together.
+    bytes: usize,
     /// Fields that may have changed, and where each one's value ends in `scratch`.
     suspects: Vec<usize>,
     ends: Vec<usize>,
@@ -52,6 +54,13 @@ pub struct Changes {
     pub fields: Vec<Changed>,
     /// Collections.
     pub collections: Vec<CollectionChanges>,
+}
+
+impl Changes {
+    /// Nothing is different.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.collections.is_empty()
+    }
 }
 
 impl From<Vec<Changed>> for Changes {
@@ -83,6 +92,7 @@ impl Snapshot {
             stamps: vec![0; names.len()],
             collections: collections.collect(),
             is_torn: false,
+            bytes: 0,
             suspects: Vec::new(),
             ends: Vec::new(),
             scratch: Vec::new(),
@@ -93,6 +103,7 @@ impl Snapshot {
         for (index, name) in snapshot.names.iter().enumerate() {
             handler.snapshot(index, &mut snapshot.values[index]).map_err(|error| error.in_field(name))?;
         }
+        snapshot.bytes = snapshot.values.iter().map(Vec::len).sum();
         snapshot.take_stamps(handler);
         Ok(snapshot)
     }
@@ -124,6 +135,7 @@ impl Snapshot {
                 None => handler.snapshot(index, &mut self.values[index]).map_err(|error| error.in_field(name))?,
             }
         }
+        self.bytes = self.values.iter().map(Vec::len).sum();
         for held in &mut self.collections {
             let Some(collection) = handler.collection(held.index) else { continue };
             collection.settle();
@@ -165,6 +177,8 @@ impl Snapshot {
                 self.large.push(index);
             }
             if self.values[index] != value {
+                self.bytes += value.len();
+                self.bytes -= self.values[index].len();
                 self.values[index].clear();
                 self.values[index].extend_from_slice(value);
                 fields.push((self.names[index], value.to_vec()));
@@ -260,6 +274,16 @@ impl Snapshot {
         Some((self.names[index], self.values[index].len()))
     }
 
+    /// Bytes of all plain fields' values.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Entries of all collections.
+    pub fn entries(&self) -> u64 {
+        self.collections.iter().map(|held| held.entries).sum()
+    }
+
     fn take_stamps<H: Persistable>(&mut self, handler: &H) {
         self.suspects.clear();
         handler.suspects(&mut self.stamps, &mut self.suspects);
@@ -299,6 +323,7 @@ mod tests {
         {
             log.0 = "x".repeat(bytes);
             snapshot.changes(&mut log).unwrap();
+            assert_eq!(snapshot.bytes(), snapshot.values[0].len());
             assert_eq!(snapshot.newly_large(), named.map(|bytes| ("log", bytes)));
             assert_eq!(snapshot.newly_large(), None);
         }

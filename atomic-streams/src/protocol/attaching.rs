@@ -184,6 +184,7 @@ mod tests {
             last_id: EntryId::new(7, 0),
             length: 1,
             vanished: 0,
+            lag: Default::default(),
         })
     }
 

@@ -256,6 +256,7 @@ mod tests {
             last_id: id(9),
             length: 6,
             vanished: 0,
+            lag: Default::default(),
         })
     }
 

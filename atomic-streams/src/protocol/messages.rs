@@ -77,6 +77,34 @@ pub struct Owned {
     pub length: u64,
     /// Entries that went unread from the stream, for a renewal to count; below 0, the stream was made anew.
     pub vanished: i64,
+    pub lag: Lag,
+}
+
+/// What the stream holds beyond a position, as far as that is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lag {
+    pub entries: Option<u64>,
+    /// How long the first of them has waited, by its ID and the server's clock; 0 where there is none.
+    pub waited_ms: Option<u64>,
+}
+
+impl Lag {
+    /// What an attach can tell, of a stream to which `added` entries were ever added.
+    pub fn of(owned: &Owned, added: u64) -> Self {
+        let Owned { position, last_id, processed, base, vanished, .. } = *owned;
+        let left = || {
+            let before = base?.checked_add_unsigned(processed)?.checked_add(vanished)?;
+            added.checked_sub(u64::try_from(before).ok()?)
+        };
+        let entries = if position >= last_id {
+            Some(0)
+        } else if vanished < 0 {
+            None
+        } else {
+            left()
+        };
+        Self { entries, waited_ms: entries.filter(|entries| *entries == 0) }
+    }
 }
 
 /// An entry that may have killed its process, as `@trying` says it: `ID tries`.
@@ -302,6 +330,7 @@ pub struct Renewed {
     pub cursor_trouble: Option<String>,
     /// How often it was asked, in the life of the record, that a key is unparked.
     pub unparking: u64,
+    pub lag: Lag,
 }
 
 /// The replies of `commit.lua`, `renew.lua` and `release.lua`, and of `WAIT` and `WAITAOF`.

@@ -194,6 +194,7 @@ mod tests {
             last_id: id(9),
             length: 6,
             vanished: 0,
+            lag: Default::default(),
         })
     }
 
@@ -231,6 +232,7 @@ mod tests {
             cursor_repaired: false,
             cursor_trouble: None,
             unparking: 0,
+            lag: Default::default(),
         })
     }
 

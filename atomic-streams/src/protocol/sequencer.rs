@@ -153,6 +153,7 @@ mod tests {
             last_id: EntryId::new(9, 0),
             length: 6,
             vanished: 0,
+            lag: Default::default(),
         })
     }
 

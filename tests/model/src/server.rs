@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use atomic_streams::EntryId;
 use atomic_streams::internals::{
-    AttachReply, AttachRequest, Cause, Commit, Divergence, Head, Operation, Owned, Proof, Renewed, Step, StepReply,
-    Token, Trying,
+    AttachReply, AttachRequest, Cause, Commit, Divergence, Head, Lag, Operation, Owned, Proof, Renewed, Step,
+    StepReply, Token, Trying,
 };
 
 use crate::checks::{Checks, Fence, MintedBy, ProofOf};
@@ -130,6 +130,7 @@ impl Server {
             last_id: id(self.last_id),
             length: self.stream.len() as u64,
             vanished: 0,
+            lag: Lag::default(),
         });
         (reply, Some(Self { record: Some(record), ..self.clone() }))
     }
@@ -218,6 +219,7 @@ impl Server {
             cursor_repaired: false,
             cursor_trouble: None,
             unparking: 0,
+            lag: Lag::default(),
         })
     }
 

@@ -161,6 +161,8 @@ pub fn in_short(reply: StepReply) -> StepReply {
         StepReply::Refused { key, why } => StepReply::Refused { key, why: code(why) },
         StepReply::Renewed(mut renewed) => {
             renewed.cursor_trouble = renewed.cursor_trouble.map(code);
+            // Two servers, two clocks.
+            renewed.lag.waited_ms = renewed.lag.waited_ms.map(|_| 0);
             StepReply::Renewed(renewed)
         }
         other => other,

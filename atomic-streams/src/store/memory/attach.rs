@@ -6,7 +6,7 @@ use super::record::{damage, id, named, number, optional_id, optional_number, unr
 use super::stream::{Group, Stream};
 use crate::id::EntryId;
 use crate::protocol::{
-    AttachReply, AttachRequest, Behind, Cause, Head, Hole, Owned, Start, Subscription, Token, Trying,
+    AttachReply, AttachRequest, Behind, Cause, Head, Hole, Lag, Owned, Start, Subscription, Token, Trying,
 };
 
 /// What a record says of itself, to people.
@@ -38,7 +38,7 @@ pub(super) fn attach(
         Ok(plan) => plan,
         Err(refusal) => return Ok(refusal),
     };
-    let (mut last_id, length) = (stream.last_id, stream.length());
+    let (mut last_id, length, added) = (stream.last_id, stream.length(), stream.added);
 
     // From here on: writes.
     let processed = held.as_ref().map_or(0, |held| held.processed);
@@ -54,7 +54,7 @@ pub(super) fn attach(
     }
     let entries_read = plan.base.map(|base| base + processed);
     stream.set_cursor(subscription.stream(), subscription.group(), plan.position, entries_read)?;
-    Ok(AttachReply::Owned(Owned {
+    let mut owned = Owned {
         head,
         epoch,
         created: held.is_none(),
@@ -67,7 +67,10 @@ pub(super) fn attach(
         last_id,
         length,
         vanished: plan.vanished,
-    }))
+        lag: Lag::default(),
+    };
+    owned.lag = Lag::of(&owned, added);
+    Ok(AttachReply::Owned(owned))
 }
 
 /// What a record says that may be taken.

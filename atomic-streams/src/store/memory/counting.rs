@@ -3,7 +3,7 @@
 use super::keys::ErrorReply;
 use super::stream::Stream;
 use crate::id::EntryId;
-use crate::protocol::Cause;
+use crate::protocol::{Cause, Lag};
 
 /// What a record knows of the entries up to its position.
 #[derive(Clone, Copy, Debug)]
@@ -51,5 +51,16 @@ impl Stream {
         let vanished = if all { vanished } else { vanished.max(0) };
         let base = if all { Some(with_them) } else { base.map(|base| base + vanished) };
         Ok(Count { vanished, cause, all, base })
+    }
+
+    /// What is left to be read behind a position, if the base there is known.
+    pub fn left_behind(&self, position: EntryId, processed: i64, base: Option<i64>, now_ms: u64) -> Lag {
+        let added = i64::try_from(self.added).ok();
+        let entries = base.and_then(|base| added?.checked_sub(processed)?.checked_sub(base));
+        let oldest = self.entries.after(position).next();
+        Lag {
+            entries: entries.map(|entries| entries.max(0).unsigned_abs()),
+            waited_ms: Some(oldest.map_or(0, |entry| now_ms.saturating_sub(entry.id.ms))),
+        }
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn renew(
         let first = stream.entries.first().map(|entry| entry.id);
         return Ok(StepReply::Trimmed(Hole { entries: vanished.unsigned_abs(), all, cause, position, first }));
     }
+    let lag = stream.left_behind(position, processed, base, now_ms);
     let settled = if all { position } else { settled };
 
     // From here on: writes. The lease first: the cursor is a courtesy and must not cost it.
@@ -61,6 +62,7 @@ pub(super) fn renew(
         cursor_repaired: cursor != Some(position),
         cursor_trouble: trouble.map(|why| why.to_string()),
         unparking,
+        lag,
     }))
 }
 

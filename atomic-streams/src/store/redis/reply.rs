@@ -8,7 +8,7 @@ use super::parts::Parts;
 use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
 use crate::protocol::{
-    AttachReply, Divergence, Failure, Head, Owned, Permanent, Renewed, Step, StepReply, Transient, Trying,
+    AttachReply, Divergence, Failure, Head, Lag, Owned, Permanent, Renewed, Step, StepReply, Transient, Trying,
 };
 use crate::store::{Loaded, Requeued, Scanned, StoreError, Waiting};
 
@@ -78,11 +78,11 @@ fn owned(parts: &mut Parts) -> Result<Owned, StoreError> {
     let released = matches!(parts.text()?.as_str(), "" | "0");
     let (position, processed, base) = (parts.id()?, parts.number()?, parts.optional_number()?);
     let (last_id, length) = (parts.id()?, parts.number()?);
-    parts.skip()?;
+    let added = parts.number()?;
     let abandoned = parts.number::<u64>()? == 1;
     let trying = Trying::parse(&parts.text()?);
     let vanished = parts.number()?;
-    Ok(Owned {
+    let mut owned = Owned {
         head,
         epoch,
         created,
@@ -95,7 +95,10 @@ fn owned(parts: &mut Parts) -> Result<Owned, StoreError> {
         last_id,
         length,
         vanished,
-    })
+        lag: Lag::default(),
+    };
+    owned.lag = Lag::of(&owned, added);
+    Ok(owned)
 }
 
 pub(super) fn load(value: Value) -> Result<Option<Loaded>, StoreError> {
@@ -188,6 +191,10 @@ fn outcome(value: Value) -> Result<StepReply, StoreError> {
                 cause: parts.cause()?,
                 all: parts.number::<u64>()? == 1,
                 unparking: parts.number()?,
+                lag: Lag {
+                    entries: parts.optional_number()?.and_then(|entries| entries.try_into().ok()),
+                    waited_ms: Some(parts.number()?),
+                },
             })
         }
         "FENCED" => StepReply::Fenced { owner: parts.text()? },
