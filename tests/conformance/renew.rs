@@ -1,7 +1,9 @@
 //! Renewals: they keep the lease and say what the server holds.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use atomic_streams::EntryId;
-use atomic_streams::internals::{AttachReply, AttachRequest, Commit, Renewed, Start, Step, StepReply};
+use atomic_streams::internals::{AttachReply, AttachRequest, Commit, Lag, Renewed, Start, Step, StepReply};
 
 use crate::bench::Bench;
 use crate::kit::{GROUP, LEASE_MS, RENEW, STREAM, Session, ask, fields, id, own, request, subscription};
@@ -9,6 +11,9 @@ use crate::kit::{GROUP, LEASE_MS, RENEW, STREAM, Session, ask, fields, id, own, 
 conformance! {
     a_renewal_shows_what_the_server_holds,
     a_renewal_extends_the_lease,
+    a_renewal_counts_what_is_left_and_how_long_it_has_waited,
+    a_renewal_cannot_count_what_is_left_in_the_midst_of_a_stream,
+    an_attach_counts_what_is_left_where_it_can,
     the_base_is_settled_when_everything_was_read,
     a_stream_made_anew_counts_below_nothing,
     a_cursor_moved_by_hand_is_put_back,
@@ -53,6 +58,73 @@ async fn a_renewal_extends_the_lease(bench: Bench) {
     let before = lease().await;
     renewed(&mut session).await;
     assert!(lease().await >= before + LEASE_MS - 1_000);
+}
+
+/// Entries that are left, and since when the first of them waits, which `id` gives; as ID 1-0 waits since 1970, roughly.
+async fn lag(session: &mut Session) -> (Option<u64>, Option<u64>) {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    let before = now();
+    let Lag { entries, waited_ms } = renewed(session).await.lag;
+    let since = waited_ms.filter(|waited| *waited > 0).map(|waited| {
+        // The server runs on this machine's clock: the ID lies within what the call took.
+        let (first, last) = (before.saturating_sub(waited), now() - waited);
+        (1..=9).map(|n| n * HOUR_MS).find(|ms| (first..=last).contains(ms)).unwrap_or(first)
+    });
+    (entries, since)
+}
+
+const HOUR_MS: u64 = 3_600_000;
+
+/// An ID that the clock cannot mistake for its neighbour.
+fn hour(n: u64) -> EntryId {
+    id(n * HOUR_MS)
+}
+
+async fn a_renewal_counts_what_is_left_and_how_long_it_has_waited(bench: Bench) {
+    for n in 1..=6 {
+        bench.add_with_id(STREAM, hour(n), fields("x")).await;
+    }
+    let mut session = Session::start(&bench).await;
+    assert_eq!(lag(&mut session).await, (Some(6), Some(HOUR_MS)), "before the first");
+    session.done(session.commit(1, hour(1))).await;
+    assert_eq!(lag(&mut session).await, (Some(5), Some(2 * HOUR_MS)), "in the midst");
+    bench.delete_entry(STREAM, hour(2)).await;
+    assert_eq!(lag(&mut session).await, (Some(4), Some(3 * HOUR_MS)), "one is deleted");
+    bench.trim(STREAM, 2).await;
+    assert_eq!(lag(&mut session).await, (Some(2), Some(5 * HOUR_MS)), "two are trimmed");
+    session.done(session.commit(2, hour(6))).await;
+    assert_eq!(lag(&mut session).await, (Some(0), None), "all are handled");
+    assert_eq!(renewed(&mut session).await.lag, Lag { entries: Some(0), waited_ms: Some(0) });
+    bench.add_with_id(STREAM, id(u64::MAX), fields("x")).await;
+    assert_eq!(renewed(&mut session).await.lag, Lag { entries: Some(1), waited_ms: Some(0) }, "of the future");
+    bench.trim(STREAM, 0).await;
+    assert_eq!(lag(&mut session).await, (Some(0), None), "none are there");
+}
+
+async fn a_renewal_cannot_count_what_is_left_in_the_midst_of_a_stream(bench: Bench) {
+    for n in 1..=3 {
+        bench.add_with_id(STREAM, hour(n), fields("x")).await;
+    }
+    let after = AttachRequest { start: Start::After(hour(1)), ..request("a", 1) };
+    let mut session = Session::attach(&bench, &after).await;
+    assert_eq!(session.owned.lag, Lag::default());
+    assert_eq!(lag(&mut session).await, (None, Some(2 * HOUR_MS)));
+    session.done(session.commit(1, hour(3))).await;
+    assert_eq!(lag(&mut session).await, (Some(0), None));
+    bench.add_with_id(STREAM, hour(4), fields("x")).await;
+    assert_eq!(lag(&mut session).await, (Some(1), Some(4 * HOUR_MS)));
+}
+
+async fn an_attach_counts_what_is_left_where_it_can(bench: Bench) {
+    assert_eq!(own(&bench, &request("a", 1)).await.lag, Lag { entries: Some(0), waited_ms: Some(0) }, "no stream");
+    let mut session = session(&bench, 5, 0).await;
+    assert_eq!(session.owned.lag, Lag { entries: Some(5), waited_ms: None });
+    session.done(session.commit(1, id(1))).await;
+    assert_eq!(own(&bench, &request("a", 3)).await.lag.entries, Some(4));
+    bench.trim(STREAM, 2).await;
+    assert_eq!(own(&bench, &request("a", 4)).await.lag.entries, Some(2), "what a renewal will count does not wait");
+    bench.trim(STREAM, 0).await;
+    assert_eq!(own(&bench, &request("a", 5)).await.lag.entries, Some(0));
 }
 
 async fn the_base_is_settled_when_everything_was_read(bench: Bench) {

@@ -1,6 +1,8 @@
 //! Every example runs, with a server and without one, and says what it should.
 
 use support::{Process, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Runs an example to its end on a server, and then on the in-memory store; its output must hold these lines in this order.
 async fn says(name: &str, lines: &[&str]) {
@@ -130,6 +132,49 @@ async fn graceful_shutdown_ends_on_sigterm() {
     process.wait_for_line(|line| line.contains("two consumers are running")).await;
     process.terminate();
     check(&process, &["because of SIGTERM", "fast: committed", "slow: committed"]).await;
+}
+
+/// Asks a server for a page: the status line, and the body.
+async fn get(address: &str, path: &str) -> (String, String) {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    socket.read_to_string(&mut reply).await.unwrap();
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+/// Asks the example for everything that it serves, until figures of all kinds are there.
+async fn scrape(process: &Process) {
+    let line = process.wait_for_line(|line| line.contains("serving http://")).await;
+    let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let labels = "{stream=\"payments\",group=\"till\"";
+    let is_above_zero = |body: &str, name: &str| {
+        let start = format!("{name}{labels}}} ");
+        body.lines().any(|line| line.strip_prefix(&start).is_some_and(|value| value.parse::<f64>().unwrap() > 0.0))
+    };
+    support::eventually("all of it is served", async || {
+        let (status, body) = get(&address, "/metrics").await;
+        assert_eq!(status, "HTTP/1.1 200 OK");
+        let wanted = ["active", "dead_lettered_total", "retried_total", "commit_latency_seconds_count"];
+        body.contains(&format!("atomic_streams_commit_latency_seconds_bucket{labels},le=\"0.001\"}}"))
+            && wanted.iter().all(|name| is_above_zero(&body, &format!("atomic_streams_{name}")))
+    })
+    .await;
+    for path in ["/ready", "/live"] {
+        assert_eq!(get(&address, path).await, ("HTTP/1.1 200 OK".to_owned(), "it is active\n".to_owned()));
+    }
+    assert_eq!(get(&address, "/").await.0, "HTTP/1.1 404 Not Found");
+    process.interrupt();
+    check(process, &["committed ", " payments"]).await;
+}
+
+#[tokio::test]
+async fn prometheus_serves_figures_and_probes() {
+    let server = Server::start().await;
+    let example = || Process::example("prometheus").args(["--listen", "127.0.0.1:0"]);
+    scrape(&example().env("REDIS_URL", server.url()).start()).await;
+    scrape(&example().env_remove("REDIS_URL").env("PATH", "/nonexistent").start()).await;
 }
 
 #[tokio::test]
