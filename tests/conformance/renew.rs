@@ -117,7 +117,10 @@ async fn a_renewal_cannot_count_what_is_left_in_the_midst_of_a_stream(bench: Ben
 
 async fn an_attach_counts_what_is_left_where_it_can(bench: Bench) {
     assert_eq!(own(&bench, &request("a", 1)).await.lag, Lag { entries: Some(0), waited_ms: Some(0) }, "no stream");
-    let mut session = session(&bench, 5, 0).await;
+    for ms in 1..=5 {
+        bench.add_with_id(STREAM, id(ms), fields("x")).await;
+    }
+    let mut session = Session::attach(&bench, &request("a", 2)).await;
     assert_eq!(session.owned.lag, Lag { entries: Some(5), waited_ms: None });
     session.done(session.commit(1, id(1))).await;
     assert_eq!(own(&bench, &request("a", 3)).await.lag.entries, Some(4));
