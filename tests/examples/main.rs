@@ -1,4 +1,6 @@
 //! Every example runs, with a server and without one, and says what it should.
+// Test code: a failed expectation is the test's result.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use support::{Process, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
