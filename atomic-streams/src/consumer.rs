@@ -21,6 +21,7 @@ mod session;
 mod settings;
 mod shared;
 mod stats;
+mod span;
 mod unread;
 
 use std::sync::Arc;

@@ -110,6 +110,7 @@ mod script;
 mod staged;
 #[cfg_attr(feature = "internals", allow(missing_docs, reason = "shown to this repository's tests alone"))]
 mod store;
+pub mod targets;
 mod test_driver;
 pub mod transaction;
 

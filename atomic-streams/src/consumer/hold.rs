@@ -6,9 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use tracing::error;
+use tracing::{Span, error};
 
 use crate::handler::{HandlerError, HandlerResult};
+
+/// A panic of the user's code, as the error that it is taken for.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Panicked(pub String);
 
 /// Runs code of the user that is not async: `Serialize`, `Deserialize`, `Default`, `Display`, `Drop`.
 pub(super) fn guard<T>(what: &str, run: impl FnOnce() -> T) -> Result<T, String> {
@@ -25,17 +30,18 @@ pub(super) async fn caught<T>(what: &str, task: impl Future<Output = T>) -> Resu
     .await
 }
 
-/// A call of a handler whose panics are errors.
+/// A call of a handler whose panics are errors, and whose every step lies in its span.
 ///
 /// After a panic the persisted fields are rolled back, as after an error; that is what makes going on safe.
-pub(super) struct Held<F> {
+pub(super) struct Held<'s, F> {
     /// There until it is dropped.
     call: Option<F>,
+    span: &'s Span,
 }
 
-impl<F: Future<Output = HandlerResult> + Unpin> Held<F> {
-    pub fn new(call: F) -> Self {
-        Self { call: Some(call) }
+impl<'s, F: Future<Output = HandlerResult> + Unpin> Held<'s, F> {
+    pub fn new(call: F, span: &'s Span) -> Self {
+        Self { call: Some(call), span }
     }
 
     /// Polls once: most handlers are ready at once, and need no waiting machinery.
@@ -50,22 +56,24 @@ impl<F: Future<Output = HandlerResult> + Unpin> Held<F> {
     }
 }
 
-impl<F: Future<Output = HandlerResult> + Unpin> Future for Held<F> {
+impl<F: Future<Output = HandlerResult> + Unpin> Future for Held<'_, F> {
     type Output = HandlerResult;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<HandlerResult> {
+        let span = self.span;
         let Some(call) = &mut self.call else { return Poll::Pending };
-        match guard("the handler", || Pin::new(call).poll(context)) {
+        match guard("the handler", || span.in_scope(|| Pin::new(call).poll(context))) {
             Ok(poll) => poll,
-            Err(panic) => Poll::Ready(Err(HandlerError::from(panic))),
+            Err(panic) => Poll::Ready(Err(HandlerError::from(Panicked(panic)))),
         }
     }
 }
 
 /// A call that is given up drops what it holds, and that is code of the user too.
-impl<F> Drop for Held<F> {
+impl<F> Drop for Held<'_, F> {
     fn drop(&mut self) {
         let call = self.call.take();
+        let _entered = self.span.enter();
         if let Err(panic) = guard("dropping what the handler held", || drop(call)) {
             error!(panic, "a handler was given up");
         }
@@ -94,10 +102,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_is_given_up_may_panic() {
-        let mut call = Held::new(Box::pin(async {
+        let call = Box::pin(async {
             let _bomb = Bomb;
             std::future::pending().await
-        }));
+        });
+        let span = Span::none();
+        let mut call = Held::new(call, &span);
         assert!(call.now().await.is_none());
         drop(call);
     }

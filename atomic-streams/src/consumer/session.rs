@@ -11,15 +11,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{debug, warn};
+use tracing::{Span, debug, warn};
 
 use super::committer::{Committer, Settled};
 use super::failing::Next;
-use super::hold::{Held, guard};
+use super::hold::{Held, Panicked, guard};
 use super::in_flight::InFlight;
 use super::reader::{self, Batch, Progress};
 use super::unread::Unread;
-use super::{Settings, Status, Worker, ending};
+use super::{Settings, Status, Worker, ending, span};
 use crate::entry::{self, Entry};
 use crate::error::Error;
 use crate::handler::{Handler, HandlerError, Retry};
@@ -61,6 +61,12 @@ enum Halt {
     Damaged(String),
     /// The entry at hand ends the consumer.
     Stop(Error),
+}
+
+/// A try that failed, and its span.
+struct Failed {
+    error: HandlerError,
+    span: Span,
 }
 
 /// The handling side of a session: what the tasks of the other two sides are reached by.
@@ -241,7 +247,7 @@ impl<H: Handler> Worker<H> {
                     self.stage(handling, entry, changes, staged).await;
                     return Ok(());
                 }
-                Err(error) => self.pause_after_failure(handling, entry, &error).await?,
+                Err(failed) => self.pause_after_failure(handling, entry, failed).await?,
             }
         }
     }
@@ -267,43 +273,47 @@ impl<H: Handler> Worker<H> {
         handling.give_turn().await;
     }
 
-    /// Calls the handler once. After an error its persisted fields are as before.
+    /// Calls the handler once, in a span of its own. After an error its persisted fields are as before.
     async fn handle_once(
         &mut self,
         handling: &mut Handling,
         entry: &Entry,
-    ) -> Result<Result<(Changes, Staged), HandlerError>, Halt> {
-        let message = match guard("decoding the entry", || entry::decode::<H::Message>(&entry.fields)) {
+    ) -> Result<Result<(Changes, Staged), Failed>, Halt> {
+        let about = Message { id: entry.id, attempt: self.attempt(entry.id), origin: Arc::clone(&handling.origin) };
+        let span = span::of_try(&about);
+        let decoded = guard("decoding the entry", || span.in_scope(|| entry::decode::<H::Message>(&entry.fields)));
+        let message = match decoded {
             Ok(Ok(message)) => message,
-            Ok(Err(error)) => return Ok(Err(HandlerError::permanent(error))),
-            Err(panic) => return Ok(Err(HandlerError::permanent(panic))),
+            Ok(Err(error)) => return Ok(Err(Failed { error: HandlerError::permanent(error), span })),
+            Err(panic) => return Ok(Err(Failed { error: HandlerError::permanent(Panicked(panic)), span })),
         };
-        let attempt = self.attempt(entry.id);
-        let mut transaction = Transaction::new(Message { id: entry.id, attempt, origin: Arc::clone(&handling.origin) });
+        let mut transaction = Transaction::new(about);
         // What has expired by the time of this entry goes with its commit; the keys' code is the user's.
         if let Err(panic) = guard("removing what has expired", || self.snapshot.begin(&mut self.handler, entry.id.ms)) {
+            span::failed(&span, "panic", &panic);
             self.count_failure(entry.id, Retry::Backoff, &panic);
             return Err(Halt::Damaged(panic));
         }
         // A handler written by hand may panic before there is a future.
-        let result = match guard("the handler", || self.handler.handle(message, &mut transaction)) {
+        let result = match guard("the handler", || span.in_scope(|| self.handler.handle(message, &mut transaction))) {
             Ok(call) => {
-                let mut call = Held::new(call);
+                let mut call = Held::new(call, &span);
                 match call.now().await {
                     Some(result) => Some(result),
                     None => handling.wait_for(&mut call, self.settings.grace_period).await,
                 }
             }
-            Err(panic) => Some(Err(HandlerError::from(panic))),
+            Err(panic) => Some(Err(HandlerError::from(Panicked(panic)))),
         };
         let result = match result {
             Some(Ok(())) => match guard("encoding the state", || self.snapshot.changes(&mut self.handler)) {
                 Ok(changes) => changes.map_err(HandlerError::from),
-                Err(panic) => Err(HandlerError::from(panic)),
+                Err(panic) => Err(HandlerError::from(Panicked(panic))),
             },
             Some(Err(error)) => Err(error),
             None => {
-                debug!(stream = self.stream(), group = self.group(), entry = %entry.id, "the handler outlasted the grace period");
+                span::failed(&span, "cancelled", "the handler outlasted the grace period");
+                debug!(parent: &span, stream = self.stream(), group = self.group(), entry = %entry.id, "the handler outlasted the grace period");
                 return Err(self.halted());
             }
         };
@@ -311,17 +321,19 @@ impl<H: Handler> Worker<H> {
             Ok(changes) => Ok((changes, transaction.into_staged())),
             Err(error) => {
                 if handling.cancelled.is_cancelled() {
+                    span::failed(&span, "cancelled", &shown(&error));
                     // It may have failed because it was told so; the next attach restores all fields.
                     return Err(self.halted());
                 }
                 let put_back = guard("restoring the state", || self.snapshot.roll_back(&mut self.handler));
                 if let Err(damage) = put_back.and_then(|result| result.map_err(|damage| damage.to_string())) {
                     // What the fields hold now is nobody's state: attach again, which restores all of them.
-                    let (retry, error) = (error.retry(), shown(&error));
+                    let (retry, kind, error) = (error.retry(), span::error_type(&error), shown(&error));
+                    span::failed(&span, kind, &error);
                     self.count_failure(entry.id, retry, &error);
                     return Err(Halt::Damaged(format!("{error}; and its fields cannot be put back: {damage}")));
                 }
-                Err(error)
+                Err(Failed { error, span })
             }
         })
     }
@@ -331,13 +343,16 @@ impl<H: Handler> Worker<H> {
         &mut self,
         handling: &mut Handling,
         entry: &Entry,
-        error: &HandlerError,
+        Failed { error, span }: Failed,
     ) -> Result<(), Halt> {
         self.note_failure(handling, entry);
-        let retry = error.retry();
-        let error = shown(error);
+        let (retry, kind) = (error.retry(), span::error_type(&error));
+        let error = shown(&error);
+        span::failed(&span, kind, &error);
         let Next::Retry { attempt, pause } = self.count_failure(entry.id, retry, &error) else { return Ok(()) };
-        warn!(stream = self.stream(), group = self.group(), entry = %entry.id, attempt, error, ?pause, "an entry cannot be handled; it is tried again");
+        warn!(parent: &span, stream = self.stream(), group = self.group(), entry = %entry.id, attempt, error, ?pause, "an entry cannot be handled; it is tried again");
+        // The pause is not part of the try.
+        drop(span);
         handling.retrying = true;
         self.shared.set_status(Status::Retrying { entry: entry.id, attempt, error, pause });
         let until = from_now(pause);

@@ -48,7 +48,7 @@ impl Handling {
     }
 
     /// Waits for a handler; `None` if its result is not wanted any more and it outlasted the grace period.
-    pub(super) async fn wait_for<F>(&mut self, call: &mut Held<F>, grace_period: Duration) -> Option<HandlerResult>
+    pub(super) async fn wait_for<F>(&mut self, call: &mut Held<'_, F>, grace_period: Duration) -> Option<HandlerResult>
     where
         F: Future<Output = HandlerResult> + Unpin,
     {

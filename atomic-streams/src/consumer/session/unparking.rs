@@ -154,7 +154,7 @@ impl<H: Handler> Worker<H> {
                     self.stage_letter(handling, entry.id, removal, changes, staged).await;
                     return Ok(Ok(()));
                 }
-                Err(error) => self.pause_after_failure(handling, &entry, &error).await?,
+                Err(failed) => self.pause_after_failure(handling, &entry, failed).await?,
             }
         }
     }
