@@ -2,6 +2,7 @@
 
 mod attach;
 mod committer;
+mod cursor;
 mod durable;
 mod ending;
 mod examine;
@@ -48,6 +49,7 @@ use crate::protocol::{Attaching, Careful, Parking, SessionEnd, Token, Transient}
 use crate::random;
 use crate::retry::OnFailure;
 use crate::store::Store;
+use crate::targets;
 
 /// Everything that one consumer keeps from session to session.
 pub(crate) struct Worker<H> {
@@ -156,6 +158,8 @@ impl<H: Handler> Worker<H> {
                 self.report_ready(Ok(()));
                 let report = self.shared.report(released);
                 info!(
+                    name: "consumer.shut_down",
+                    target: targets::CONSUMER,
                     stream = self.stream(),
                     group = self.group(),
                     processed = report.processed,
@@ -167,7 +171,14 @@ impl<H: Handler> Worker<H> {
             Err(error) => {
                 // `spawn` returns the error, if it still waits.
                 if !self.report_ready(Err(error.clone())) {
-                    tracing::error!(stream = self.stream(), group = self.group(), %error, "consumer stopped");
+                    tracing::error!(
+                        name: "consumer.stopped",
+                        target: targets::CONSUMER,
+                        stream = self.stream(),
+                        group = self.group(),
+                        %error,
+                        "consumer stopped"
+                    );
                 }
                 Err(error)
             }
@@ -210,9 +221,27 @@ impl<H: Handler> Worker<H> {
     /// What the end of a session asks for.
     fn after(&mut self, end: SessionEnd) -> Result<Reattach, Error> {
         let reason = ending::reason(&end);
-        warn!(stream = self.stream(), group = self.group(), reason, "session ended");
-        if let SessionEnd::Fenced { .. } = end {
+        warn!(
+            name: "session.ended",
+            target: targets::SESSION,
+            stream = self.stream(),
+            group = self.group(),
+            reason,
+            "session ended"
+        );
+        if let SessionEnd::Fenced { owner } = &end {
             self.holds_lease = false;
+            // Nobody owns a record that is gone.
+            if !owner.is_empty() {
+                warn!(
+                    name: "ownership.lost",
+                    target: targets::OWNERSHIP,
+                    stream = self.stream(),
+                    group = self.group(),
+                    owner,
+                    "ownership lost: another process has taken over"
+                );
+            }
         }
         if let SessionEnd::OfGroup { last, .. } = end {
             self.alone_until = Some(last);
@@ -246,7 +275,15 @@ impl<H: Handler> Worker<H> {
     fn setback(&mut self, what: Transient, words: &str) {
         self.setbacks += 1;
         let reason = format!("{what}: {words}");
-        warn!(stream = self.stream(), group = self.group(), reason, setbacks = self.setbacks, "cannot attach yet");
+        warn!(
+            name: "session.refused",
+            target: targets::SESSION,
+            stream = self.stream(),
+            group = self.group(),
+            reason,
+            attempt = self.setbacks,
+            "cannot attach yet"
+        );
         self.shared.set_status(Status::Recovering { reason });
     }
 

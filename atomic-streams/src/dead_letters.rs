@@ -23,6 +23,7 @@ use crate::read_size::ReadSize;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::{Origin, RedisStore, Sentinel};
 use crate::store::{Letters, Requeued, Store, StoreError};
+use crate::targets;
 
 /// How many entries are read at once, and about how many bytes of them.
 const BATCH: usize = 100;
@@ -296,9 +297,17 @@ impl DeadLetters {
             let entries = self.entries(first, count).await?;
             let following = entries.last().filter(|_| entries.len() == count).and_then(|entry| next(entry.id));
             for entry in entries {
+                let id = entry.id;
                 match self.read(entry) {
                     Ok(letter) => letters.extend(letter),
-                    Err(error) => warn!(%error, "a dead letter is left out"),
+                    Err(error) => warn!(
+                        name: "letter.damaged",
+                        target: targets::LETTER,
+                        letters = self.stream,
+                        letter = %id,
+                        %error,
+                        "a dead letter is left out"
+                    ),
                 }
             }
             match following {
@@ -353,7 +362,13 @@ impl DeadLetters {
             Requeued::Gone => Ok(Placed::Gone),
             Requeued::Parked => Ok(Placed::Parked),
             Requeued::Foreign => {
-                warn!(stream = self.stream, entry = %letter.id, "another entry was put in the place of a dead letter");
+                warn!(
+                    name: "letter.replaced",
+                    target: targets::LETTER,
+                    letters = self.stream,
+                    letter = %letter.id,
+                    "another entry was put in the place of a dead letter"
+                );
                 Ok(Placed::Gone)
             }
             Requeued::Refused { key, why } => {

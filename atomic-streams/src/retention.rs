@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use redis::Client;
 use tokio::sync::Mutex;
+use tracing::info;
 
 use crate::error::{Error, ErrorKind};
 use crate::id::EntryId;
@@ -15,6 +16,7 @@ use crate::protocol::{Floors, Removal, Subscription, Timing, TrimReply, TrimRequ
 use crate::store::memory::MemoryStore;
 use crate::store::redis::{Origin, RedisStore, Sentinel};
 use crate::store::{Store, StoreError, Trimmer};
+use crate::targets;
 
 /// Entries that one call of the script removes at most: it takes the server about a millisecond.
 const PART: u64 = 10_000;
@@ -213,7 +215,17 @@ impl Retention {
     pub async fn trim(&self) -> Result<Retained, Error> {
         let removal = if self.exact { Removal::Exact } else { Removal::Rough };
         let (removed, Trimmed { left, early, holder, .. }) = self.repeat(removal, PART).await?;
-        Ok(self.retained(removed, left, early, holder))
+        let retained = self.retained(removed, left, early, holder);
+        info!(
+            name: "stream.trimmed",
+            target: targets::STREAM,
+            stream = self.stream,
+            entries = removed,
+            left = retained.left,
+            held_back_by = retained.held_back_by.as_ref().map(|held| held.group.as_str()),
+            "what every group has committed was removed"
+        );
+        Ok(retained)
     }
 
     /// Says what [`trim`](Self::trim) would do, at most, and removes nothing.

@@ -17,6 +17,7 @@ use crate::persist::{Plan, SchemaChange, Stored};
 use crate::protocol::{AttachNext, Failure, Owned, Step, StepReply, Trying};
 use crate::random;
 use crate::store::{Link, StoreError};
+use crate::targets;
 
 /// How trying to attach ended.
 pub(super) enum Attached {
@@ -89,7 +90,7 @@ impl<H: Handler> Worker<H> {
                 Ok(Attempt::Again) => {}
                 Ok(Attempt::Standby { owner, wait }) => {
                     self.setbacks = 0;
-                    self.shared.set_status(Status::Standby { owner });
+                    self.stand_by(owner);
                     self.report_ready(Ok(()));
                     tokio::select! {
                         () = shutdown.cancelled() => return Ok(Attached::Shutdown),
@@ -155,6 +156,22 @@ impl<H: Handler> Worker<H> {
         Ok(attempt)
     }
 
+    /// Shows that another process is the owner, and tells of it once.
+    fn stand_by(&self, owner: String) {
+        let is_known = matches!(&*self.shared.status().borrow(), Status::Standby { owner: known } if *known == owner);
+        if !is_known {
+            info!(
+                name: "ownership.standby",
+                target: targets::OWNERSHIP,
+                stream = self.stream(),
+                group = self.group(),
+                owner,
+                "standing by: another process is the owner"
+            );
+        }
+        self.shared.set_status(Status::Standby { owner });
+    }
+
     /// How the stored fields become the handler's.
     pub(super) fn plan(&self, stored: &str) -> Result<(Plan, Stored), Error> {
         let stored = Stored::parse(stored).map_err(damaged)?;
@@ -167,6 +184,8 @@ impl<H: Handler> Worker<H> {
     /// Restores the state and opens the second connection.
     async fn begin(&mut self, mut committer: Box<dyn Link>, owned: Owned) -> Result<Session, Trouble> {
         info!(
+            name: "ownership.taken",
+            target: targets::OWNERSHIP,
             stream = self.stream(),
             group = self.group(),
             epoch = owned.epoch,
@@ -176,9 +195,23 @@ impl<H: Handler> Worker<H> {
             "ownership taken"
         );
         if owned.created && self.shared.position().is_some() {
-            warn!(stream = self.stream(), group = self.group(), start = %owned.position, "record and group are gone: a new subscription begins");
+            warn!(
+                name: "subscription.replaced",
+                target: targets::SUBSCRIPTION,
+                stream = self.stream(),
+                group = self.group(),
+                start = %owned.position,
+                "record and group are gone: a new subscription begins"
+            );
         } else if owned.created {
-            info!(stream = self.stream(), group = self.group(), start = %owned.position, "this is a new subscription");
+            info!(
+                name: "subscription.created",
+                target: targets::SUBSCRIPTION,
+                stream = self.stream(),
+                group = self.group(),
+                start = %owned.position,
+                "this is a new subscription"
+            );
         }
         Unread::new(&self.settings, &self.shared).attached(&owned);
         if let Some(confirmed) = self.shared.position().filter(|confirmed| owned.position < *confirmed) {
@@ -188,13 +221,23 @@ impl<H: Handler> Worker<H> {
         self.careful.attached(&owned, self.token.is_none(), self.settings.max_in_flight);
         if self.careful.is_on() {
             info!(
+                name: "session.careful",
+                target: targets::SESSION,
                 stream = self.stream(),
                 group = self.group(),
                 "the last owner ended uncleanly: entries are handled one at a time for a while"
             );
         }
         if let Some(Trying { entry, crashes }) = owned.trying.filter(|_| owned.abandoned) {
-            warn!(stream = self.stream(), group = self.group(), %entry, crashes, "the last owner ended while it handled this entry");
+            warn!(
+                name: "entry.crashed",
+                target: targets::ENTRY,
+                stream = self.stream(),
+                group = self.group(),
+                id = %entry,
+                crashes,
+                "the last owner ended while it handled this entry"
+            );
         }
         // Whatever comes of this attach, the next one is not the first.
         self.token = Some(owned.head.token.clone());

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
 
 use super::gathering::Gathering;
 use super::in_flight::InFlight;
 use super::reader::Progress;
 use super::unread::Unread;
-use super::{Settings, Shared, ending};
+use super::{Settings, Shared, cursor, ending};
 use crate::id::EntryId;
 use crate::protocol::{
     Commit, Failure, Operation, Outcome, Owned, Permanent, Reconciler, Renewed, SessionEnd, Step, StepReply,
@@ -313,26 +312,19 @@ impl Committer {
 
     /// Whether a renewal can cure it.
     fn report_trouble(&self, cursor: Option<String>, trim: Option<String>) -> bool {
-        let (stream, group) = (&*self.settings.stream, &*self.settings.group);
         if let Some(why) = trim {
-            warn!(stream, group, why, "an output was not trimmed");
+            cursor::tell_of_untrimmed(&self.settings, &why);
         }
         let Some(why) = cursor else { return false };
-        debug!(stream, group, why, "the group's cursor stayed behind");
+        cursor::tell_of_behind(&self.settings, &why);
         why.starts_with("NOGROUP") || why.contains("requires the key to exist")
     }
 
     fn report_renewal(&self, renewed: Renewed) {
-        let (stream, group) = (&*self.settings.stream, &*self.settings.group);
         self.shared.mark_progress();
         self.shared.set_lag(renewed.lag);
         self.unread.renewed(&renewed);
-        if renewed.cursor_repaired {
-            warn!(stream, group, "somebody moved or removed the group; its cursor was put back to the position");
-        }
-        if let Some(why) = renewed.cursor_trouble {
-            warn!(stream, group, why, "the group's cursor cannot be kept; its lag will be wrong");
-        }
+        cursor::tell_of_renewal(&self.settings, &renewed);
     }
 }
 

@@ -10,6 +10,7 @@ use super::attach::Trouble;
 use crate::diagnosis::{Aim, Diagnosis, Facts, Severity};
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
+use crate::targets;
 
 /// The servers whose warnings this process has logged, by the run and what was warned of.
 static WARNED: Mutex<BTreeSet<(String, String)>> = Mutex::new(BTreeSet::new());
@@ -31,9 +32,19 @@ impl<H: Handler> Worker<H> {
         }
         for finding in diagnosis.at_least(Severity::Warning).filter(|finding| is_news(&facts, &finding.to_string())) {
             let (setting, value) = (&finding.setting, finding.value.as_deref().unwrap_or("unknown"));
-            warn!(server = diagnosis.server, setting, value, "{}", finding.meaning);
+            warn!(
+                name: "server.warned",
+                target: targets::SERVER,
+                server = diagnosis.server,
+                setting,
+                value,
+                "{}",
+                finding.meaning
+            );
         }
         debug!(
+            name: "server.examined",
+            target: targets::SERVER,
             stream = self.stream(),
             group = self.group(),
             server = diagnosis.server,

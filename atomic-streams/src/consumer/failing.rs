@@ -16,6 +16,7 @@ use crate::protocol::Unparkable;
 use crate::random;
 use crate::retry::OnFailure;
 use crate::staged::{Publish, Staged};
+use crate::targets;
 
 /// An entry that is not tried again.
 #[derive(Clone, Debug)]
@@ -91,7 +92,16 @@ impl<H: Handler> Worker<H> {
         if let Some((bytes, behind)) = self.parking.waits(&entry.fields) {
             let key = Some(Key { bytes, behind: Some(behind) });
             let error = format!("its key is parked behind entry {behind}");
-            debug!(stream = self.stream(), group = self.group(), entry = %entry.id, %behind, "an entry follows a dead letter of its key");
+            debug!(
+                name: "entry.parked",
+                target: targets::ENTRY,
+                stream = self.stream(),
+                group = self.group(),
+                id = %entry.id,
+                key = %bytes.escape_ascii(),
+                %behind,
+                "an entry follows a dead letter of its key"
+            );
             return Ok(Some((Changes::default(), self.letter(entry, 0, &error, key)?)));
         }
         let Some(GivenUp { attempts, error, .. }) = self.given_up.as_ref().filter(|held| held.entry == entry.id) else {
@@ -109,18 +119,47 @@ impl<H: Handler> Worker<H> {
                 Err(Error::new(ErrorKind::EntryFailed, words))
             }
             OnFailure::Skip => {
-                warn!(stream, group, entry = %entry.id, attempts, error, "an entry cannot be handled and is skipped");
+                warn!(
+                    name: "entry.skipped",
+                    target: targets::ENTRY,
+                    stream,
+                    group,
+                    id = %entry.id,
+                    attempt = attempts,
+                    error,
+                    "an entry cannot be handled and is skipped"
+                );
                 self.shared.will_be(entry.id, Fate::Skipped);
                 Ok(Some((Changes::default(), Staged::default())))
             }
             OnFailure::DeadLetter(letters) => {
-                warn!(stream, group, entry = %entry.id, attempts, error, letters, "an entry cannot be handled and becomes a dead letter");
+                warn!(
+                    name: "entry.dead_lettered",
+                    target: targets::ENTRY,
+                    stream,
+                    group,
+                    id = %entry.id,
+                    attempt = attempts,
+                    error,
+                    letters,
+                    "an entry cannot be handled and becomes a dead letter"
+                );
                 Ok(Some((Changes::default(), self.letter(entry, attempts, &error, None)?)))
             }
             OnFailure::Park { letters, .. } => {
                 let key = self.parking.key_of(&entry.fields);
-                let shown = key.map(|key| key.escape_ascii().to_string());
-                warn!(stream, group, entry = %entry.id, attempts, error, letters, key = shown, "an entry cannot be handled and becomes a dead letter; later ones of its key follow it");
+                warn!(
+                    name: "entry.dead_lettered",
+                    target: targets::ENTRY,
+                    stream,
+                    group,
+                    id = %entry.id,
+                    attempt = attempts,
+                    error,
+                    letters,
+                    key = key.map(|key| display(key.escape_ascii())),
+                    "an entry cannot be handled and becomes a dead letter; later ones of its key follow it"
+                );
                 let staged = self.letter(entry, attempts, &error, key.map(|bytes| Key { bytes, behind: None }))?;
                 let parked = match key {
                     Some(key) => self.parking.park(key, entry.id).map_err(|why| unparkable(entry.id, &error, why))?,

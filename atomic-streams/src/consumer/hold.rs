@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use tracing::{Span, error};
 
 use crate::handler::{HandlerError, HandlerResult};
+use crate::targets;
 
 /// A panic of the user's code, as the error that it is taken for.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,7 @@ impl<F> Drop for Held<'_, F> {
         let call = self.call.take();
         let _entered = self.span.enter();
         if let Err(panic) = guard("dropping what the handler held", || drop(call)) {
-            error!(panic, "a handler was given up");
+            error!(name: "entry.drop_panicked", target: targets::ENTRY, error = panic, "a handler was given up");
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::persist::{
 };
 use crate::protocol::{Commit, Owned, Parking, Sequencer};
 use crate::store::Link;
+use crate::targets;
 
 impl<H: Handler> Worker<H> {
     /// Reads the state that belongs to the head and puts it into the handler. Returns what the first steps must write.
@@ -69,7 +70,13 @@ impl<H: Handler> Worker<H> {
         if is_complete {
             return Ok((Vec::new(), sequencer));
         }
-        debug!(stream = self.stream(), group = self.group(), "the record gets all fields of this handler");
+        debug!(
+            name: "state.completed",
+            target: targets::STATE,
+            stream = self.stream(),
+            group = self.group(),
+            "the record gets all fields of this handler"
+        );
         let mut opening = Vec::new();
         let mut last = Changes { fields: self.snapshot.all(), collections: Vec::new() };
         last.fields.push(("@schema", own.into_bytes()));
@@ -145,7 +152,16 @@ impl<H: Handler> Worker<H> {
                 format!("{entries} entries of the key `{key}` are {held} different ones: some have equal keys");
             return Err(damaged(StateError::new(problem)).into());
         }
-        info!(stream = self.stream(), group = self.group(), field, entries, took = ?started.elapsed(), "collection restored");
+        info!(
+            name: "state.restored",
+            target: targets::STATE,
+            stream = self.stream(),
+            group = self.group(),
+            field,
+            entries,
+            took = ?started.elapsed(),
+            "collection restored"
+        );
         Ok(())
     }
 
@@ -169,7 +185,14 @@ impl<H: Handler> Worker<H> {
         if held != keys {
             return Err(missed(&key, held, keys).into());
         }
-        info!(stream = self.stream(), group = self.group(), keys, "keys are parked behind dead letters");
+        info!(
+            name: "key.restored",
+            target: targets::KEY,
+            stream = self.stream(),
+            group = self.group(),
+            keys,
+            "keys are parked behind dead letters"
+        );
         Ok(())
     }
 

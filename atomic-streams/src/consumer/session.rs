@@ -2,6 +2,7 @@
 
 mod careful;
 mod handling;
+mod telling;
 mod unparking;
 
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{Span, debug, warn};
+use tracing::Span;
 
 use super::committer::{Committer, Settled};
 use super::failing::Next;
@@ -167,12 +168,7 @@ impl<H: Handler> Worker<H> {
                 Ok(Settled::Released) => End::Shutdown { released: true },
                 Ok(Settled::Lost { end, released }) => {
                     if self.shutdown.is_cancelled() {
-                        warn!(
-                            stream = self.stream(),
-                            group = self.group(),
-                            reason = ending::reason(&end),
-                            "the last commits are not confirmed"
-                        );
+                        self.tell_of_unconfirmed(&end);
                         return End::Shutdown { released };
                     }
                     End::Lost(end)
@@ -234,16 +230,7 @@ impl<H: Handler> Worker<H> {
             self.note_try(handling, entry).await?;
             match self.handle_once(handling, entry).await? {
                 Ok((changes, staged)) => {
-                    while let Some((field, bytes)) = self.snapshot.newly_large() {
-                        warn!(
-                            stream = self.stream(),
-                            group = self.group(),
-                            field,
-                            bytes,
-                            "a field is large: all of it is encoded for every message and written with every change; \
-                             a StateMap, StateSet or StateDeque writes only what changes"
-                        );
-                    }
+                    self.tell_of_large_fields();
                     self.stage(handling, entry, changes, staged).await;
                     return Ok(());
                 }
@@ -313,7 +300,7 @@ impl<H: Handler> Worker<H> {
             Some(Err(error)) => Err(error),
             None => {
                 span::failed(&span, "cancelled", "the handler outlasted the grace period");
-                debug!(parent: &span, stream = self.stream(), group = self.group(), entry = %entry.id, "the handler outlasted the grace period");
+                span.in_scope(|| self.tell_of_abandoned(entry.id));
                 return Err(self.halted());
             }
         };
@@ -350,7 +337,7 @@ impl<H: Handler> Worker<H> {
         let error = shown(&error);
         span::failed(&span, kind, &error);
         let Next::Retry { attempt, pause } = self.count_failure(entry.id, retry, &error) else { return Ok(()) };
-        warn!(parent: &span, stream = self.stream(), group = self.group(), entry = %entry.id, attempt, error, ?pause, "an entry cannot be handled; it is tried again");
+        span.in_scope(|| self.tell_of_retry(entry.id, attempt, &error, pause));
         // The pause is not part of the try.
         drop(span);
         handling.retrying = true;

@@ -6,6 +6,7 @@ use tracing::warn;
 
 use super::{Settings, Shared};
 use crate::protocol::{Cause, Loss, Owned, Renewed};
+use crate::targets;
 
 /// What is lost is counted, and said in the log, whichever reply shows it first.
 #[derive(Clone)]
@@ -35,26 +36,39 @@ impl Unread {
         match loss {
             None => {}
             Some(Loss::Anew) => {
-                warn!(stream, group, "the stream was made anew: it has counted fewer entries than were read");
+                warn!(
+                    name: "stream.replaced",
+                    target: targets::STREAM,
+                    stream,
+                    group,
+                    "the stream was made anew: it has counted fewer entries than were read"
+                );
             }
             Some(Loss::Entries { count: entries, cause, all }) => {
                 self.shared.count_vanished(entries, cause);
                 let may_be_more = !all;
                 match cause {
                     Cause::Trimmed => warn!(
+                        name: "unread.trimmed",
+                        target: targets::STREAM,
                         stream,
                         group,
                         entries,
                         may_be_more,
                         "entries were trimmed before they were read, and are lost to this group: {REMEDY}"
                     ),
-                    Cause::Deleted => {
-                        warn!(
-                            stream,
-                            group, entries, may_be_more, "entries were deleted one by one (XDEL) before they were read"
-                        );
-                    }
+                    Cause::Deleted => warn!(
+                        name: "unread.deleted",
+                        target: targets::STREAM,
+                        stream,
+                        group,
+                        entries,
+                        may_be_more,
+                        "entries were deleted one by one (XDEL) before they were read"
+                    ),
                     Cause::Either => warn!(
+                        name: "unread.vanished",
+                        target: targets::STREAM,
                         stream,
                         group,
                         entries,

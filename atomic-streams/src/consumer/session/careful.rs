@@ -8,6 +8,7 @@ use crate::handler::Handler;
 use crate::persist::Changes;
 use crate::protocol::Trying;
 use crate::retry::OnFailure;
+use crate::targets;
 
 /// The record's field that names the entry under suspicion.
 pub(super) const FIELD: &str = "@trying";
@@ -32,9 +33,11 @@ impl<H: Handler> Worker<H> {
         }
         if self.settings.on_failure == OnFailure::Block {
             warn!(
+                name: "entry.suspected",
+                target: targets::ENTRY,
                 stream = self.stream(),
                 group = self.group(),
-                entry = %id,
+                id = %id,
                 crashes,
                 "this entry may be what kills the process; it is tried again, since `on_failure` does not say what else to do"
             );

@@ -18,6 +18,7 @@ use crate::persist::Changes;
 use crate::protocol::{Head, Operation, Parking, SessionEnd};
 use crate::staged::Staged;
 use crate::store::{Letters, StoreError};
+use crate::targets;
 
 /// Entries of the dead-letter stream that are looked at at once.
 const PART: usize = 256;
@@ -102,7 +103,17 @@ impl<H: Handler> Worker<H> {
             for letter in waiting {
                 let (id, is_last) = (letter.id, Some(letter.id) == last);
                 if let Err(why) = self.handle_letter(handling, &dead, letter, key, is_last).await? {
-                    warn!(stream = self.stream(), group = self.group(), key = shown, letter = %id, handled, why, "a dead letter cannot be handled this time either; its key stays parked");
+                    warn!(
+                        name: "key.kept",
+                        target: targets::KEY,
+                        stream = self.stream(),
+                        group = self.group(),
+                        key = shown,
+                        letter = %id,
+                        handled,
+                        error = why,
+                        "a dead letter cannot be handled this time either; its key stays parked"
+                    );
                     return self.stay_parked(handling, key).await;
                 }
                 handled += 1;
@@ -110,7 +121,7 @@ impl<H: Handler> Worker<H> {
             match part.next {
                 Some(next) => after = next,
                 None if last.is_some() => {
-                    info!(stream = self.stream(), group = self.group(), key = shown, handled, "a key is unparked");
+                    self.tell_of_unparked(&shown, handled);
                     return Ok(());
                 }
                 None => is_done = true,
@@ -119,8 +130,20 @@ impl<H: Handler> Worker<H> {
         let collections = self.parking.unpark(key);
         let commit = handling.sequencer.nothing(Changes { fields: Vec::new(), collections }, Vec::new());
         handling.stage(commit);
-        info!(stream = self.stream(), group = self.group(), key = shown, handled, "a key is unparked");
+        self.tell_of_unparked(&shown, handled);
         Ok(())
+    }
+
+    fn tell_of_unparked(&self, key: &str, handled: u64) {
+        info!(
+            name: "key.unparked",
+            target: targets::KEY,
+            stream = self.stream(),
+            group = self.group(),
+            key,
+            handled,
+            "a key is unparked"
+        );
     }
 
     /// Handles one letter until it is staged, or given up, and says why.

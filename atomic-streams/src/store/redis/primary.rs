@@ -11,6 +11,7 @@ use super::connection::Connector;
 use super::{Sentinel, reply};
 use crate::protocol::{Failure, Permanent, Transient};
 use crate::store::StoreError;
+use crate::targets;
 
 /// A primary, and a connection to it.
 pub(super) type Primary = (Client, MultiplexedConnection);
@@ -40,7 +41,13 @@ pub(super) async fn find(connector: &Connector, sentinel: &Sentinel) -> Result<P
             Ok(None) => no_primary(format!("no server is known to them as `{}`", sentinel.name())),
             Err(error) => error,
         };
-        debug!(sentinel = %infos[at].addr(), error = error.words, "no primary through this sentinel");
+        debug!(
+            name: "server.no_primary",
+            target: targets::SERVER,
+            sentinel = %infos[at].addr(),
+            error = error.words,
+            "no primary through this sentinel"
+        );
         // What passes by itself outweighs what does not: one sentinel with another password stops nobody.
         let replaces = match &failed {
             None => true,

@@ -14,6 +14,7 @@ use crate::id::EntryId;
 use crate::protocol::Failure;
 use crate::store::StoreError;
 use crate::store::redis::{Connector, reply, request};
+use crate::targets;
 
 /// How the waiting ended by itself.
 pub(super) enum Ended {
@@ -47,7 +48,12 @@ pub(super) async fn run(connector: &Connector, mut requests: mpsc::UnboundedRece
     let connection = match connector.connect().await {
         Ok(connection) => connection,
         Err(error) => {
-            debug!(error = error.words, "no shared connection: every consumer keeps its own");
+            debug!(
+                name: "server.not_shared",
+                target: targets::SERVER,
+                error = error.words,
+                "no shared connection: every consumer keeps its own"
+            );
             return Ended::Broken;
         }
     };
@@ -199,7 +205,12 @@ impl Waiting<'_> {
 
     /// Sends everybody back to a connection of its own.
     fn refused(self, error: &StoreError) -> Ended {
-        debug!(error = error.words, "streams cannot be watched together: every consumer keeps its own connection");
+        debug!(
+            name: "server.not_watched",
+            target: targets::SERVER,
+            error = error.words,
+            "streams cannot be watched together: every consumer keeps its own connection"
+        );
         for place in self.places.into_values().flatten() {
             let _ = place.outcome.send(Ok(Vec::new()));
         }
