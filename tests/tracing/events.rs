@@ -256,8 +256,9 @@ async fn what_goes_from_the_stream() {
     let retained = Retention::new(shop.server.url(), STREAM).unwrap().exact().trim().await.unwrap();
     check(&listener, &["unread.trimmed", "unread.deleted", "stream.trimmed"]);
     let events = listener.events("atomic_streams");
-    assert_eq!(told(&events, "unread.trimmed", &["entries", "may_be_more"]), [["6", "false"]]);
-    assert_eq!(told(&events, "unread.deleted", &["entries", "may_be_more"]), [["3", "false"]]);
+    // A renewal in the midst of it may see a part of them.
+    let sum = |name| told(&events, name, &["entries"]).iter().map(|row| row[0].parse::<u64>().unwrap()).sum::<u64>();
+    assert_eq!((sum("unread.trimmed"), sum("unread.deleted")), (6, 3));
     let trimmed = (retained.removed.to_string(), retained.left.to_string());
     assert_eq!(told(&events, "stream.trimmed", &["entries", "left"]), [[&trimmed.0, &trimmed.1]]);
 }
