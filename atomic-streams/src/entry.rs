@@ -22,6 +22,17 @@ use crate::id::EntryId;
 /// holds about 8,000 values.
 pub const MAX_PUBLISH_FIELDS: usize = 3_900;
 
+/// The field that says of which trace and span an entry comes, as in [W3C Trace Context](https://www.w3.org/TR/trace-context/).
+pub(crate) const TRACEPARENT: &str = "traceparent";
+
+/// The field beside it, for what the tracing systems on the way have to tell each other.
+pub(crate) const TRACESTATE: &str = "tracestate";
+
+/// Whether a field is for the library alone, so that typed messages are not shown it unless they name it.
+fn is_hidden(name: &[u8]) -> bool {
+    cfg!(feature = "opentelemetry") && (name == TRACEPARENT.as_bytes() || name == TRACESTATE.as_bytes())
+}
+
 /// One entry of a stream, as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -88,6 +99,9 @@ impl Entry {
 ///   there is `#[serde(deny_unknown_fields)]`.
 /// - **Repeated** fields are an error: nothing is lost silently. A struct bears them where it ignores the field, and
 ///   `Fields` keeps them.
+/// - **`traceparent` and `tracestate`** are not shown to a message with the feature `opentelemetry`, so that a trace which an
+///   entry belongs to disturbs no map and no `deny_unknown_fields`. A struct without `flatten` that has a member of that name gets
+///   it, and `Fields` has both.
 /// - **JSON** may be nested 127 deep, both ways. NaN and infinite numbers are refused inside it, since it cannot say
 ///   them. A `None` in it is `null`.
 /// - A message has **at least one field**, since an entry of Redis has: `()` can be read from any entry but not be
@@ -166,9 +180,9 @@ impl Fields {
         self.pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 
-    /// A name that is there more than once.
-    fn repeated(&self) -> Option<&[u8]> {
-        let names = || self.pairs.iter().map(|(name, _)| &**name);
+    /// A name that is there more than once, of those that count.
+    fn repeated(&self, counts: impl Fn(&[u8]) -> bool) -> Option<&[u8]> {
+        let names = || self.pairs.iter().map(|(name, _)| &**name).filter(|name| counts(name));
         // Few names are compared faster than they are sorted.
         if self.len() <= 16 {
             return names().enumerate().find_map(|(at, name)| names().take(at).find(|earlier| *earlier == name));

@@ -68,7 +68,8 @@
 //! 7. **The stream grows** until it is trimmed: [`Retention`] removes what every group has committed.
 //! 8. **A server** is examined by a [`Doctor`], which says what its settings mean and can lose; [`Durability`] says what a
 //!    commit must have reached before it counts.
-//! 9. **Tests** need no server: [`TestDriver`] adds the crashes, lost replies and rollbacks.
+//! 9. **What happens** is told by spans and events of `tracing`, which [`targets`] describes.
+//! 10. **Tests** need no server: [`TestDriver`] adds the crashes, lost replies and rollbacks.
 //!
 //! # Delivery
 //!
@@ -112,6 +113,7 @@ mod staged;
 mod store;
 pub mod targets;
 mod test_driver;
+mod trace_context;
 pub mod transaction;
 
 #[doc(hidden)]

@@ -6,6 +6,8 @@ use redis::Client;
 use redis::aio::MultiplexedConnection;
 use serde::Serialize;
 use tokio::sync::Mutex;
+use tracing::field::{Empty, debug, display};
+use tracing::{Instrument, info_span};
 
 use crate::entry::{self, Fields};
 use crate::error::{Error, ErrorKind};
@@ -15,6 +17,8 @@ use crate::protocol::Timing;
 use crate::store::StoreError;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::{Connector, Origin, Sentinel, add};
+use crate::targets;
+use crate::trace_context;
 
 /// How many bytes a server takes as one name or value, unless it is told otherwise.
 const MAX_VALUE_BYTES: usize = 512 << 20;
@@ -95,6 +99,9 @@ impl Producer {
 
     /// Adds one entry to `stream`, which is made if it is not there, and returns its ID.
     ///
+    /// It is a span of [`tracing`](crate::targets). With the feature `opentelemetry`, where an OpenTelemetry layer listens, the entry
+    /// gets that span's `traceparent` and `tracestate`, unless it has a `traceparent`.
+    ///
     /// # Errors
     /// [`InvalidMessage`](ErrorKind::InvalidMessage): it is not a set of named fields, or one of more than 512 MiB.
     /// [`Unavailable`](ErrorKind::Unavailable): the server could not be reached, or its answer was lost: **the entry may
@@ -104,11 +111,37 @@ impl Producer {
     /// # Cancel safety
     /// After the future is dropped the entry may still be added.
     pub async fn publish<T: Serialize + ?Sized>(&self, stream: &str, message: &T) -> Result<EntryId, Error> {
+        let span = info_span!(
+            target: targets::SPAN,
+            "publish",
+            otel.name = %format_args!("publish {stream}"),
+            otel.kind = "producer",
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+            error.type = Empty,
+            messaging.system = "redis",
+            messaging.operation.name = "publish",
+            messaging.operation.type = "send",
+            messaging.destination.name = stream,
+            messaging.message.id = Empty,
+        );
+        let published = self.publish_one(stream, message).instrument(span.clone()).await;
+        match &published {
+            Ok(id) => span.record("messaging.message.id", display(id)),
+            Err(error) => span
+                .record("error.type", debug(error.kind()))
+                .record("otel.status_code", "ERROR")
+                .record("otel.status_description", display(error)),
+        };
+        published
+    }
+
+    async fn publish_one<T: Serialize + ?Sized>(&self, stream: &str, message: &T) -> Result<EntryId, Error> {
         if let Some(problem) = name::stream_problem(stream) {
             let shown: String = stream.chars().take(64).collect();
             return Err(Error::new(ErrorKind::InvalidConfig, format!("the stream name {shown:?} {problem}")));
         }
-        let fields = entry::encode(message).map_err(|error| {
+        let mut fields = entry::encode(message).map_err(|error| {
             Error::new(ErrorKind::InvalidMessage, format!("cannot publish to `{stream}`: {error}")).with_source(error)
         })?;
         let largest = fields.iter().flat_map(|(name, value)| [name.len(), value.len()]).max().unwrap_or_default();
@@ -121,6 +154,7 @@ impl Producer {
                 ),
             ));
         }
+        trace_context::add_to(&mut fields, usize::MAX);
         self.add(stream, &fields).await.map_err(|error| {
             Error::new(error.failure.kind(), format!("cannot publish to `{stream}`: {error}")).with_source(error)
         })

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::entry::{self, EncodeError, Fields, MAX_PUBLISH_FIELDS};
 use crate::id::EntryId;
 use crate::staged::{Publish, Staged, Trim};
+use crate::trace_context;
 
 /// How many entries one transaction may publish.
 pub const MAX_PUBLISHES: usize = 10_000;
@@ -47,6 +48,10 @@ impl Transaction {
     /// Entries appear in the output in the order in which they were staged. Publishing to the consumer's own input stream
     /// is allowed: the entry is handled later. Nothing is trimmed unless [`trim`](Self::trim) asks for it.
     ///
+    /// With the feature `opentelemetry`, where an OpenTelemetry layer listens, the entry gets the fields `traceparent` and
+    /// `tracestate` of the current span, unless it has a `traceparent`. They are left out where they would exceed
+    /// [`MAX_PUBLISH_FIELDS`], and do not count towards [`MAX_TRANSACTION_BYTES`].
+    ///
     /// # Errors
     /// `message` is not a set of named fields; it has more than [`MAX_PUBLISH_FIELDS`] of them; `stream` is no name for a
     /// key; or the transaction grows past [`MAX_PUBLISHES`] or [`MAX_TRANSACTION_BYTES`].
@@ -78,7 +83,7 @@ impl Transaction {
         Ok(())
     }
 
-    fn stage(&mut self, stream: String, fields: Fields) -> Result<(), PublishError> {
+    fn stage(&mut self, stream: String, mut fields: Fields) -> Result<(), PublishError> {
         check_stream(&stream)?;
         if fields.len() > MAX_PUBLISH_FIELDS {
             return Err(PublishError::TooManyFields { stream: shown(&stream), fields: fields.len() });
@@ -91,6 +96,8 @@ impl Transaction {
             return Err(PublishError::TooLarge { stream: shown(&stream), bytes });
         }
         self.bytes = bytes;
+        // After the bounds, so that tracing lets no publish fail. It is small.
+        trace_context::add_to(&mut fields, MAX_PUBLISH_FIELDS);
         self.staged.publishes.push(Publish { stream, fields });
         Ok(())
     }

@@ -109,6 +109,26 @@ async fn inventory_is_right_after_a_crash() {
 }
 
 #[tokio::test]
+async fn tracing_shows_one_trace() {
+    says(
+        "tracing",
+        &[
+            "added a basket as",
+            "baskets: traceparent = 00-",
+            "invoices: traceparent = 00-",
+            "\n  checkout\n",
+            "    publish baskets [Producer]\n",
+            "      process baskets [Consumer] by till, attempt 1: the printer is busy\n",
+            "      process baskets [Consumer] by till, attempt 2\n",
+            "        print an invoice\n",
+            "          process invoices [Consumer] by mail, attempt 1\n",
+            "6 spans, all of one trace",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn testing_passes_its_own_tests() {
     let process = Process::example("testing").env("PATH", "/nonexistent").start();
     check(&process, &["writes a receipt: passed", "changes nothing: passed", "nothing is paid twice"]).await;

@@ -6,3 +6,5 @@ mod events;
 mod listener;
 mod shop;
 mod spans;
+mod tracer;
+mod traces;

@@ -26,6 +26,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// How long a test waits for what must happen.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// Names and values, in order.
+pub(crate) type Fields = Vec<(String, String)>;
+
 pub(crate) struct Shop {
     pub(crate) server: Server,
     pub(crate) redis: MultiplexedConnection,
@@ -127,6 +130,26 @@ impl Shop {
         let fields = [("n", &n), ("customer", &order.customer), ("failures", &failures), ("by", &order.by)];
         let fields: Vec<(&str, &String)> = fields.into_iter().chain([("waits", &waits)]).collect();
         self.add_fields(&fields).await
+    }
+
+    /// Adds an order with the fields of a trace; no `tracestate` if it is empty.
+    pub(crate) async fn add_traced(&mut self, order: &Order, parent: &str, state: &str) -> EntryId {
+        let (n, failures) = (order.n.to_string(), order.failures.to_string());
+        let mut fields = vec![("n", n), ("customer", order.customer.clone()), ("failures", failures)];
+        fields.extend([("by", order.by.clone()), ("traceparent", parent.to_owned())]);
+        fields.extend((!state.is_empty()).then(|| ("tracestate", state.to_owned())));
+        let fields: Vec<(&str, &String)> = fields.iter().map(|(name, value)| (*name, value)).collect();
+        self.add_fields(&fields).await
+    }
+
+    /// What a stream holds.
+    pub(crate) async fn entries_with_ids(&mut self, stream: &str) -> Vec<(String, Fields)> {
+        redis::cmd("XRANGE").arg(stream).arg("-").arg("+").query_async(&mut self.redis).await.unwrap()
+    }
+
+    /// The fields of its entries.
+    pub(crate) async fn entries(&mut self, stream: &str) -> Vec<Fields> {
+        self.entries_with_ids(stream).await.into_iter().map(|(_, fields)| fields).collect()
     }
 
     /// Waits until the owner has renewed its lease.

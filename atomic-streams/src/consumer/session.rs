@@ -267,7 +267,7 @@ impl<H: Handler> Worker<H> {
         entry: &Entry,
     ) -> Result<Result<(Changes, Staged), Failed>, Halt> {
         let about = Message { id: entry.id, attempt: self.attempt(entry.id), origin: Arc::clone(&handling.origin) };
-        let span = span::of_try(&about);
+        let span = span::of_try(&about, &entry.fields);
         let decoded = guard("decoding the entry", || span.in_scope(|| entry::decode::<H::Message>(&entry.fields)));
         let message = match decoded {
             Ok(Ok(message)) => message,

@@ -4,16 +4,17 @@ use tracing::field::Empty;
 use tracing::{Span, info_span};
 
 use super::hold::Panicked;
-use crate::entry::DecodeError;
+use crate::entry::{DecodeError, Fields};
 use crate::handler::HandlerError;
 use crate::persist::StateError;
 use crate::targets;
+use crate::trace_context;
 use crate::transaction::{Message, PublishError};
 
 /// The span of one try. Where nobody listens to it, nothing of this is formatted.
-pub(super) fn of_try(message: &Message) -> Span {
+pub(super) fn of_try(message: &Message, fields: &Fields) -> Span {
     // No child of what may be entered around this task: that has nothing to do with the entry, and may be open for ever.
-    info_span!(
+    let span = info_span!(
         target: targets::SPAN,
         parent: None,
         "process",
@@ -29,7 +30,9 @@ pub(super) fn of_try(message: &Message) -> Span {
         messaging.consumer.group.name = message.group(),
         messaging.message.id = %message.id(),
         attempt = message.attempt(),
-    )
+    );
+    trace_context::continue_in(&span, fields);
+    span
 }
 
 /// Says in its span that the try failed.

@@ -12,7 +12,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visi
 use self::failure::Failure;
 use self::reading::{Reading, Readings, Slot};
 use self::value::Text;
-use super::{Fields, raw};
+use super::{Fields, is_hidden, raw};
 
 /// The fields of an entry are not a message of the wanted type.
 ///
@@ -82,8 +82,9 @@ struct EntryDeserializer<'de, 'r> {
 }
 
 impl<'de, 'r> EntryDeserializer<'de, 'r> {
-    fn pairs(self) -> Pairs<'de, 'r> {
-        Pairs { fields: self.fields, readings: self.readings, at: 0 }
+    /// The fields, without hidden ones that are not named here.
+    fn pairs(self, named: &'static [&'static str]) -> Pairs<'de, 'r> {
+        Pairs { fields: self.fields, readings: self.readings, at: 0, named, shows_all: self.repeats }
     }
 }
 
@@ -105,20 +106,20 @@ impl<'de> Deserializer<'de> for EntryDeserializer<'de, '_> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        named: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Failure> {
-        visitor.visit_map(self.pairs())
+        visitor.visit_map(self.pairs(named))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
         // A map would let the last one win.
         if !self.repeats
-            && let Some(name) = self.fields.repeated()
+            && let Some(name) = self.fields.repeated(|name| !is_hidden(name))
         {
             return Err(Failure::repeated(name));
         }
-        visitor.visit_map(self.pairs())
+        visitor.visit_map(self.pairs(&[]))
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
@@ -190,12 +191,24 @@ struct Pairs<'de, 'r> {
     fields: &'de Fields,
     readings: &'r Readings,
     at: usize,
+    /// Hidden fields that are shown all the same.
+    named: &'static [&'static str],
+    shows_all: bool,
+}
+
+impl Pairs<'_, '_> {
+    fn hides(&self, name: &[u8]) -> bool {
+        is_hidden(name) && !self.shows_all && !self.named.iter().any(|named| named.as_bytes() == name)
+    }
 }
 
 impl<'de> MapAccess<'de> for Pairs<'de, '_> {
     type Error = Failure;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Failure> {
+        while self.fields.pairs.get(self.at).is_some_and(|(name, _)| self.hides(name)) {
+            self.at += 1;
+        }
         let Some((name, _)) = self.fields.pairs.get(self.at) else {
             return Ok(None);
         };

@@ -1,6 +1,8 @@
 //! Messages to fields and back.
 
 mod buffered;
+#[cfg(feature = "opentelemetry")]
+mod traced;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

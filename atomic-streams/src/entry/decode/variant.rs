@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, VariantAccess, Visito
 use super::failure::Failure;
 use super::reading::{Readings, Slot};
 use super::value::{Text, from_json};
-use crate::entry::{Fields, shown};
+use crate::entry::{Fields, is_hidden, shown};
 
 /// A variant that is given by its name alone.
 pub(super) struct PlainVariant<'de>(pub &'de str);
@@ -71,8 +71,8 @@ impl<'de> EntryVariant<'de> {
                 shown(second)
             ))),
             // The enum may have a variant for all others; if not, it names those it has.
-            (None, _) => match fields.iter().next() {
-                Some((name, value)) => Ok(Self { at: 0, name, value, known: false }),
+            (None, _) => match fields.iter().enumerate().find(|(_, (name, _))| !is_hidden(name)) {
+                Some((at, (name, value))) => Ok(Self { at, name, value, known: false }),
                 None => Err(Failure::entry(format!("no field names a variant of {name}: there is none"))),
             },
         }

@@ -40,7 +40,7 @@ impl Members {
 
     fn finish(self) -> Result<Fields, EncodeError> {
         if !self.repeats
-            && let Some(name) = self.fields.repeated()
+            && let Some(name) = self.fields.repeated(|_| true)
         {
             return Err(EncodeError::repeated(name));
         }
