@@ -57,8 +57,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 return Err("the printer is busy".into());
             }
             // The entry is stamped with this span, as that is the current one.
-            let _span = info_span!("print", otel.name = "print an invoice").entered();
-            tx.publish("invoices", &Invoice { customer: basket.customer, number: 1 })?;
+            let invoice = Invoice { customer: basket.customer, number: 1 };
+            info_span!("print", otel.name = "print an invoice").in_scope(|| tx.publish("invoices", &invoice))?;
             Ok(())
         },
     ));

@@ -258,6 +258,7 @@ impl<H: Handler> Worker<H> {
         Ok(match self.count_failure(entry, Retry::Backoff, &reason) {
             Next::GiveUp => Reattach::Now,
             Next::Retry { attempt, pause } => {
+                self.tell_of_retry(entry, attempt, &reason, pause);
                 self.shared.set_status(Status::Retrying { entry, attempt, error: reason, pause });
                 Reattach::After(pause)
             }

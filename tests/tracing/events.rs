@@ -11,7 +11,7 @@ use support::{Fault, Proxy, eventually};
 use tracing::Level;
 
 use crate::listener::{Listener, Told};
-use crate::shop::{DEAD, GROUP, Order, RECORD, STREAM, Shop, Till, processed, within};
+use crate::shop::{DEAD, GROUP, OUT, Order, RECORD, STREAM, Shop, Till, processed, within};
 
 /// A row of the table.
 #[derive(Debug)]
@@ -153,6 +153,21 @@ async fn retries_and_what_becomes_of_those_that_are_given_up() {
 }
 
 #[tokio::test]
+async fn what_the_server_refuses_is_a_retry_too() {
+    let mut shop = Shop::open().await;
+    let listener = Listener::start();
+    let full = format!("{0}-{0}", u64::MAX);
+    let _: String = shop.redis.xadd(OUT, full, &[("n", 0)]).await.unwrap();
+    let consumer = shop.spawn().await;
+    let id = shop.add(&Order::number(1)).await.to_string();
+    let retried = listener.event("entry.retried").await;
+    assert_eq!((&retried.values["id"], retried.values["attempt"].as_str()), (&id, "1"));
+    assert!(retried.values["error"].contains(OUT), "{retried:?}");
+    within(consumer.shutdown()).await.unwrap();
+    check(&listener, &["session.ended", "entry.retried"]);
+}
+
+#[tokio::test]
 async fn keys_that_are_parked_and_unparked() {
     let mut shop = Shop::open().await;
     let listener = Listener::start();
@@ -190,6 +205,9 @@ async fn standby_takeover_and_fencing() {
     let first = shop.consumer().redis_url(proxy.url()).lease(lease).handler(Till::default()).spawn().await.unwrap();
     let second = shop.consumer().lease(lease).handler(Till::default()).spawn().await.unwrap();
     listener.event("ownership.standby").await;
+    // The standby looks more than once meanwhile.
+    shop.renewal().await;
+    shop.renewal().await;
     let renewal = proxy.hold_requests_containing(b"EVALSHA");
     renewal.wait_until_held().await;
     let taken = async || told(&listener.events("atomic_streams"), "ownership.taken", &["clean"]).len() == 2;
@@ -207,6 +225,8 @@ async fn standby_takeover_and_fencing() {
     let reasons = told(&events, "session.ended", &["reason"]);
     assert!(reasons[0][0].contains("ownership was taken over"), "{reasons:?}");
     assert_eq!(told(&events, "ownership.taken", &["clean"])[..2], [["true"], ["false"]]);
+    let owners = told(&events, "ownership.standby", &["owner"]);
+    assert_eq!(owners.len(), 2, "told once, however often it tries: {owners:?}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use atomic_streams::{Consumer, DeadLetters, Fields, OnFailure, Transaction, handler_fn};
+use atomic_streams::{Consumer, DeadLetters, Fields, OnFailure, RetryPolicy, Status, Transaction, handler_fn};
 use tracing::{Level, info_span};
 
 use crate::listener::{Listener, Values};
@@ -67,6 +67,7 @@ async fn what_the_handler_says_lies_in_the_span_of_its_try() {
     for (place, n) in &tries {
         let span = listener.span(*place);
         assert_eq!((span.name, &span.values["messaging.message.id"]), ("process", &ids[*n as usize]));
+        assert_eq!(span.parent, None);
         assert!(span.entered >= 4, "left at each await: {span:?}");
     }
     let spans: BTreeSet<usize> = tries.iter().map(|(place, _)| *place).collect();
@@ -96,6 +97,19 @@ async fn every_way_to_fail_is_told_by_its_type() {
     assert_eq!(told[1], (Some("panic"), Some("the handler panicked: dropped a plate")));
     assert_eq!(told[2], (None, None));
     assert!(matches!(told[3], (Some("decode"), Some(words)) if words.contains("`n`")), "{told:?}");
+    within(consumer.shutdown()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_pause_before_the_next_try_is_not_part_of_a_span() {
+    let mut shop = Shop::open().await;
+    let listener = Listener::start();
+    let hour = Duration::from_secs(3_600);
+    let consumer = shop.consumer().retry(RetryPolicy::exponential(hour, hour));
+    let consumer = consumer.handler(Till::default()).spawn().await.unwrap();
+    shop.add(&Order::failing(1, 1, "error")).await;
+    listener.closed("process", 1).await;
+    assert!(matches!(*consumer.status().borrow(), Status::Retrying { attempt: 1, .. }));
     within(consumer.shutdown()).await.unwrap();
 }
 

@@ -11,7 +11,8 @@ use crate::protocol::SessionEnd;
 use crate::targets;
 
 impl<H: Handler> Worker<H> {
-    pub(super) fn tell_of_retry(&self, entry: EntryId, attempt: u32, error: &str, pause: Duration) {
+    /// Of a failed try, or of a commit that the server refuses.
+    pub(in crate::consumer) fn tell_of_retry(&self, entry: EntryId, attempt: u32, error: &str, pause: Duration) {
         warn!(
             name: "entry.retried",
             target: targets::ENTRY,
