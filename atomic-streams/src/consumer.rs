@@ -21,8 +21,8 @@ mod restore;
 mod session;
 mod settings;
 mod shared;
-mod stats;
 mod span;
+mod stats;
 mod unread;
 
 use std::sync::Arc;
