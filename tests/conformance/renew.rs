@@ -3,7 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use atomic_streams::EntryId;
-use atomic_streams::internals::{AttachReply, AttachRequest, Commit, Lag, Renewed, Start, Step, StepReply};
+use atomic_streams::internals::{
+    AttachReply, AttachRequest, Commit, Lag, Permissions, Renewed, Start, Step, StepReply,
+};
 
 use crate::bench::Bench;
 use crate::kit::{GROUP, LEASE_MS, RENEW, STREAM, Session, ask, fields, id, own, request, subscription};
@@ -128,6 +130,12 @@ async fn an_attach_counts_what_is_left_where_it_can(bench: Bench) {
     assert_eq!(own(&bench, &request("a", 4)).await.lag.entries, Some(2), "what a renewal will count does not wait");
     bench.trim(STREAM, 0).await;
     assert_eq!(own(&bench, &request("a", 5)).await.lag.entries, Some(0));
+    bench.delete_key(STREAM).await;
+    bench.add_with_id(STREAM, EntryId::new(0, 1), fields("x")).await;
+    let permissions = Permissions { read_replaced: true, ..Permissions::default() };
+    let mut session = Session::attach(&bench, &AttachRequest { permissions, ..request("a", 6) }).await;
+    assert_eq!((session.owned.vanished, session.owned.lag), (-1, Lag::default()), "of a stream made anew");
+    assert_eq!(renewed(&mut session).await.lag.entries, Some(1));
 }
 
 async fn the_base_is_settled_when_everything_was_read(bench: Bench) {

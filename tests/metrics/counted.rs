@@ -84,16 +84,16 @@ async fn commits_are_timed_and_those_in_flight_counted() {
     assert_sound(&stats.commit_batch_entries);
 
     let replies = proxy.hold_replies_after_request(b"\r\nout\r\n");
-    let sent = std::time::Instant::now();
     shop.add(&[""]).await;
     replies.wait_until_held().await;
+    let held_since = std::time::Instant::now();
     let held = eventually("a commit is in flight", async || {
         Some(meter.agrees_with(&consumer).await).filter(|stats| stats.in_flight > 0)
     })
     .await;
     assert_eq!((held.processed, meter.value(names::COMMITS_IN_FLIGHT)), (100, held.in_flight as f64));
-    let longer = Duration::from_millis(20);
-    eventually("it has been in flight for a while", async || sent.elapsed() > 2 * longer).await;
+    let a_while = Duration::from_millis(30);
+    eventually("it has been in flight for a while", async || held_since.elapsed() > a_while).await;
     replies.release();
     until_processed(&consumer, 101).await;
     let after = eventually("nothing is in flight", async || {
@@ -102,8 +102,7 @@ async fn commits_are_timed_and_those_in_flight_counted() {
     .await;
     assert_eq!(after.commit_batch_entries.count(), held.commit_batch_entries.count() + 1);
     let took = after.commit_latency_us.sum() - held.commit_latency_us.sum();
-    assert!(took <= sent.elapsed().as_micros() as u64, "{took} us");
-    assert!(after.commit_latency_us.max() >= took, "{took} us");
+    assert!(took >= a_while.as_micros() as u64 && took <= after.commit_latency_us.max(), "{took} us");
 }
 
 #[tokio::test]
