@@ -131,7 +131,10 @@ async fn an_attach_counts_what_is_left_where_it_can(bench: Bench) {
     bench.trim(STREAM, 0).await;
     assert_eq!(own(&bench, &request("a", 5)).await.lag.entries, Some(0));
     bench.delete_key(STREAM).await;
-    bench.add_with_id(STREAM, EntryId::new(0, 1), fields("x")).await;
+    for n in 1..=2 {
+        bench.add_with_id(STREAM, EntryId::new(0, n), fields("x")).await;
+    }
+    bench.trim(STREAM, 1).await;
     let permissions = Permissions { read_replaced: true, ..Permissions::default() };
     let mut session = Session::attach(&bench, &AttachRequest { permissions, ..request("a", 6) }).await;
     assert_eq!((session.owned.vanished, session.owned.lag), (-1, Lag::default()), "of a stream made anew");
