@@ -1,5 +1,6 @@
 //! Looking after subscriptions from outside: who has which, how far behind, and going back.
 
+mod connection;
 mod refusals;
 mod state;
 

@@ -1,0 +1,52 @@
+//! `ls`: all subscriptions of a server.
+
+use atomic_streams::ErrorKind;
+use atomic_streams::admin::Admin;
+use serde::Serialize;
+
+use crate::connect::Server;
+use crate::exit::Failure;
+use crate::view::{Cell, Look, Show, Subscription, Table};
+
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct Subscriptions(Vec<Subscription>);
+
+pub async fn run(server: &Server) -> Result<Subscriptions, Failure> {
+    Ok(Subscriptions(all(&server.admin()?).await?))
+}
+
+/// All subscriptions, in the order of their names.
+pub async fn all(admin: &Admin) -> Result<Vec<Subscription>, Failure> {
+    let mut found = Vec::new();
+    for (stream, group) in admin.subscriptions().await? {
+        match admin.inspect(&stream, &group).await {
+            Ok(inspection) => found.push(Subscription::of(&inspection)),
+            // It was deleted meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(found)
+}
+
+impl Show for Subscriptions {
+    fn text(&self, look: &Look) -> String {
+        if self.0.is_empty() {
+            return "no subscriptions in this database\n".to_owned();
+        }
+        let mut table = Table::new(&["STREAM", "GROUP", "OWNER", "LEASE", "POSITION", "LAG", "BEHIND"]);
+        for each in &self.0 {
+            table.row([
+                Cell::plain(&each.stream),
+                Cell::plain(&each.group),
+                Cell::plain(&each.owner),
+                each.lease_cell(),
+                Cell::plain(&each.position),
+                each.lag_cell(),
+                each.behind_cell(),
+            ]);
+        }
+        table.text(look)
+    }
+}

@@ -1,0 +1,123 @@
+//! Tables: columns side by side, without lines.
+
+use comfy_table::{Attribute, Color, ContentArrangement, presets};
+
+use super::Look;
+
+/// What a colour means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hue {
+    Good,
+    Notable,
+    Bad,
+    Dim,
+}
+
+/// One cell of a table.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    text: String,
+    hue: Option<Hue>,
+    is_number: bool,
+}
+
+impl Cell {
+    pub fn plain(text: impl ToString) -> Self {
+        Self { text: one_line(&text.to_string()), hue: None, is_number: false }
+    }
+
+    /// Stands at the right.
+    pub fn number(text: impl ToString) -> Self {
+        Self { is_number: true, ..Self::plain(text) }
+    }
+
+    pub fn in_color(text: impl ToString, hue: Hue) -> Self {
+        Self::plain(text).hue(hue)
+    }
+
+    pub fn hue(self, hue: Hue) -> Self {
+        Self { hue: Some(hue), ..self }
+    }
+
+    fn cell(self, colors: bool) -> comfy_table::Cell {
+        let mut cell = comfy_table::Cell::new(self.text);
+        if self.is_number {
+            cell = cell.set_alignment(comfy_table::CellAlignment::Right);
+        }
+        match self.hue.filter(|_| colors) {
+            Some(Hue::Good) => cell.fg(Color::Green),
+            Some(Hue::Notable) => cell.fg(Color::Yellow),
+            Some(Hue::Bad) => cell.fg(Color::Red),
+            Some(Hue::Dim) => cell.add_attribute(Attribute::Dim),
+            None => cell,
+        }
+    }
+}
+
+/// Rows under headings.
+#[derive(Debug)]
+pub struct Table {
+    headings: Vec<&'static str>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    pub fn new(headings: &[&'static str]) -> Self {
+        Self { headings: headings.to_vec(), rows: Vec::new() }
+    }
+
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    pub fn text(self, look: &Look) -> String {
+        let mut table = bare(look);
+        if !self.headings.is_empty() {
+            table.set_header(self.headings.iter().map(|heading| {
+                let cell = comfy_table::Cell::new(heading);
+                if look.colors { cell.add_attribute(Attribute::Bold) } else { cell }
+            }));
+        }
+        for row in self.rows {
+            table.add_row(row.into_iter().map(|cell| cell.cell(look.colors)).collect::<Vec<_>>());
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        let mut text = String::new();
+        for line in table.lines() {
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+fn bare(look: &Look) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(presets::NOTHING);
+    match look.width {
+        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
+        None => table.set_content_arrangement(ContentArrangement::Disabled).force_no_tty(),
+    };
+    if look.colors {
+        table.enforce_styling();
+    }
+    table
+}
+
+/// A value of the server may hold anything, also what a terminal obeys.
+pub fn one_line(text: &str) -> String {
+    if !text.chars().any(char::is_control) {
+        return text.to_owned();
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for each in text.chars() {
+        if each.is_control() {
+            line.extend(each.escape_default());
+        } else {
+            line.push(each);
+        }
+    }
+    line
+}
