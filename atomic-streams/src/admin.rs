@@ -1,8 +1,9 @@
 //! Looking after subscriptions from outside: who has which, how far behind, and going back.
 
-mod connection;
 mod refusals;
 mod state;
+mod streams;
+mod tail;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tokio::sync::Mutex;
 
 use self::refusals::{changing, copy_name, declined, failed, named};
 pub use self::state::StoredState;
+pub use self::tail::Tail;
 use crate::error::Error;
 #[cfg(doc)]
 use crate::error::ErrorKind;
@@ -20,7 +22,7 @@ use crate::persist::{CollectionKind, Stored};
 use crate::protocol::{Parking, Subscription, Timing};
 use crate::random;
 use crate::store::administration::{Declined, Target};
-pub use crate::store::administration::{Deleted, Inspection, Kept, Lease, Moved, PutBack};
+pub use crate::store::administration::{Deleted, Inspection, Kept, Lease, Moved, PutBack, StreamSummary};
 use crate::store::redis::{Administration, Answer, Asker, Connector, Origin, Sentinel};
 
 /// Fields and entries that [`Admin::state`] reads at most: the server is busy for as long as it takes to copy them.
@@ -57,7 +59,8 @@ const MAX_TRIES: usize = 8;
 /// # Rights
 ///
 /// `+evalsha +eval +scan +hmget +hkeys +unlink` and, on records, their copies and streams, what the scripts use: `+type +exists
-/// +hget +hlen +hkeys +hgetall +hset +hdel +copy +unlink +xinfo +xrange +xgroup +time +publish +memory`.
+/// +hget +hlen +hkeys +hgetall +hset +hdel +copy +unlink +xinfo +xrange +xgroup +time +publish +memory`. `+xrevrange` and `+xread`
+/// besides, where entries are read.
 ///
 /// # Cancel safety
 ///

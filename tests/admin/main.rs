@@ -7,6 +7,7 @@
 //! | `moving` | seek and reset, at rest and under a running consumer |
 //! | `removing` | delete |
 //! | `copying` | copies: kept, listed, put back, dropped |
+//! | `streams` | what streams say of themselves, and their entries |
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -15,3 +16,4 @@ mod looking;
 mod moving;
 mod removing;
 mod shop;
+mod streams;

@@ -131,6 +131,20 @@ pub struct Kept {
     pub processed: u64,
 }
 
+/// What a stream says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamSummary {
+    /// Entries that it holds.
+    pub length: u64,
+    /// The newest ID that it has given.
+    pub last_id: EntryId,
+    /// Its oldest entry.
+    pub first_id: Option<EntryId>,
+    /// Its groups.
+    pub groups: u64,
+}
+
 /// A state as it is stored, of one head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {

@@ -1,5 +1,7 @@
 //! The scripts of administration: each does one thing wholly, or says why not.
 
+mod streams;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -46,8 +48,12 @@ impl Administration {
     }
 
     async fn query(&mut self, command: &Cmd) -> Result<Value, StoreError> {
-        let value = tokio::time::timeout(self.limit, self.connection.send_packed_command(command)).await;
-        reply::checked(value.map_err(|_| reply::no_answer(self.limit))?.map_err(reply::error)?)
+        self.query_within(command, self.limit).await
+    }
+
+    async fn query_within(&mut self, command: &Cmd, limit: Duration) -> Result<Value, StoreError> {
+        let value = tokio::time::timeout(limit, self.connection.send_packed_command(command)).await;
+        reply::checked(value.map_err(|_| reply::no_answer(limit))?.map_err(reply::error)?)
     }
 
     /// Runs a script; one that the server does not know has done nothing, and is sent whole.
