@@ -1,4 +1,4 @@
-//! What goes for every command.
+//! What goes for many commands.
 
 use std::path::PathBuf;
 
@@ -45,4 +45,24 @@ pub enum ColorChoice {
     Auto,
     Always,
     Never,
+}
+
+/// Which subscription.
+#[derive(Args, Debug)]
+pub struct Subscription {
+    /// The stream that it reads
+    pub stream: String,
+    /// Its group
+    pub group: String,
+}
+
+/// Whether something that changes the server's data may be done.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Consent {
+    /// Do it without asking
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }

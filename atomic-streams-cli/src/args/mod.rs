@@ -1,10 +1,18 @@
 //! What can be asked for.
 
+mod changing;
 mod common;
+mod letters;
+mod looking;
+mod when;
 
 use clap::{Parser, Subcommand};
 
-pub use self::common::{ColorChoice, OutputArgs, ServerArgs};
+pub use self::changing::{CopiesCommand, DeleteArgs, KeepArgs, MoveArgs, PublishArgs, ResetArgs, TrimArgs};
+pub use self::common::{ColorChoice, Consent, OutputArgs, ServerArgs, Subscription};
+pub use self::letters::{Chosen, Filter, LettersCommand};
+pub use self::looking::{DoctorArgs, LagArgs, ManArgs, StateArgs, TailArgs};
+pub use self::when::Place;
 use crate::exit::Exit;
 
 /// Look after subscriptions of atomic-streams: who has them, how far behind they are, what failed; and go back.
@@ -25,4 +33,47 @@ pub enum Command {
     /// All subscriptions: owner, lease, position and lag
     #[command(visible_alias = "list")]
     Ls,
+    /// All there is to know about one subscription
+    Show(Subscription),
+    /// The state, with all of one instant, as JSON
+    State(StateArgs),
+    /// How far behind: in entries, and how long the oldest of them waits
+    Lag(LagArgs),
+    /// The entries of a stream, one a line; changes nothing
+    Tail(TailArgs),
+    /// What the server's settings mean, and what a crash or failover can lose
+    Doctor(DoctorArgs),
+    /// Go on elsewhere, on the state of now: handle entries again, or leave some out
+    ///
+    /// A running consumer is fenced and goes on from there at once. What it has published stays published.
+    Seek(MoveArgs),
+    /// Begin anew: drop the state, and go on elsewhere if --to or --since says so
+    ///
+    /// A running consumer is fenced and begins with the values that a new subscription has.
+    Reset(ResetArgs),
+    /// Remove a subscription that nobody runs: its record, state and group
+    Delete(DeleteArgs),
+    /// Keep a copy of position and state under a name, all of one instant
+    Keep(KeepArgs),
+    /// Copies that are kept of a subscription
+    #[command(subcommand)]
+    Copies(CopiesCommand),
+    /// Entries that could not be handled
+    #[command(subcommand)]
+    DeadLetters(LettersCommand),
+    /// Remove the entries that every group has committed
+    ///
+    /// Without --keep-entries and --keep-for, all of them.
+    Trim(TrimArgs),
+    /// Add an entry to a stream, and say its ID
+    Publish(PublishArgs),
+    /// A script that completes commands, for your shell to load
+    ///
+    /// For bash: atomic-streams completions bash > ~/.local/share/bash-completion/completions/atomic-streams
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual page, for `man -l -`
+    Man(ManArgs),
 }

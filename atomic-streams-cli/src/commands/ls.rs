@@ -6,26 +6,28 @@ use serde::Serialize;
 
 use crate::connect::Server;
 use crate::exit::Failure;
-use crate::view::{Cell, Look, Show, Subscription, Table};
+use crate::view::{Cell, Look, Show, Standing, Table, progress};
 
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub struct Subscriptions(Vec<Subscription>);
+pub struct Subscriptions(Vec<Standing>);
 
 pub async fn run(server: &Server) -> Result<Subscriptions, Failure> {
     Ok(Subscriptions(all(&server.admin()?).await?))
 }
 
 /// All subscriptions, in the order of their names.
-pub async fn all(admin: &Admin) -> Result<Vec<Subscription>, Failure> {
-    let mut found = Vec::new();
-    for (stream, group) in admin.subscriptions().await? {
+pub async fn all(admin: &Admin) -> Result<Vec<Standing>, Failure> {
+    let (mut found, names) = (Vec::new(), admin.subscriptions().await?);
+    let bar = progress(names.len() as u64, "looking at subscriptions");
+    for (stream, group) in names {
         match admin.inspect(&stream, &group).await {
-            Ok(inspection) => found.push(Subscription::of(&inspection)),
+            Ok(inspection) => found.push(Standing::of(&inspection)),
             // It was deleted meanwhile.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
+        bar.inc(1);
     }
     Ok(found)
 }

@@ -57,9 +57,8 @@ impl Screen {
         if !self.json {
             return self.write(&view.text(&self.look()));
         }
-        let json = view.json().and_then(|json| serde_json::to_string_pretty(&json));
-        let json = json.map_err(|error| Failure::new(Exit::Failed, format!("it cannot be said in JSON: {error}")))?;
-        if json == "null" { Ok(()) } else { self.write(&format!("{json}\n")) }
+        let json = view.json();
+        self.write(&json.map_err(|error| Failure::new(Exit::Failed, format!("it cannot be said in JSON: {error}")))?)
     }
 
     /// Writes to standard output.

@@ -8,7 +8,7 @@ use super::time;
 
 /// Where a subscription stands.
 #[derive(Debug, Serialize)]
-pub struct Subscription {
+pub struct Standing {
     pub stream: String,
     pub group: String,
     pub owner: String,
@@ -29,7 +29,7 @@ pub struct Subscription {
     pub parked_keys: u64,
 }
 
-impl Subscription {
+impl Standing {
     pub fn of(found: &Inspection) -> Self {
         let (lease, lease_left_ms, lease_expired_ms) = match found.lease {
             Lease::Held { left_ms } => ("held", Some(left_ms), None),
@@ -57,6 +57,15 @@ impl Subscription {
             Some(ms) => Cell::in_color(format!("expired {} ago", time::span(ms)), Hue::Bad),
             None if self.lease == "held" => Cell::in_color(self.lease, Hue::Good),
             None => Cell::in_color(self.lease, Hue::Dim),
+        }
+    }
+
+    /// With how long it goes on.
+    pub fn lease_in_full(&self) -> Cell {
+        match self.lease_left_ms {
+            Some(ms) => Cell::in_color(format!("held, for {} more unless it is renewed", time::span(ms)), Hue::Good),
+            None if self.lease == "released" => Cell::plain("released: nobody works on it"),
+            None => self.lease_cell(),
         }
     }
 
