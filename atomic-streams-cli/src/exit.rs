@@ -25,7 +25,7 @@ Exit codes:
   0  done
   1  failed: the server cannot be reached, refuses, or holds something unexpected
   2  the command line cannot be understood, or asks for what cannot be
-  3  not found: no such stream, subscription, copy, field or letter
+  3  not found: no such stream, group, copy, field, letter or parked key
   4  in use: a living owner, a parked key or a copy of that name is in the way
   5  a limit is exceeded: lag above --max or --max-time, or findings of the doctor that are errors
   6  not confirmed: nothing was done";

@@ -146,15 +146,14 @@ pub struct TrimArgs {
 }
 
 #[derive(Args, Debug)]
-#[group(id = "entry", required = true, multiple = false, args = ["fields", "object"])]
 pub struct PublishArgs {
     /// The stream; it is made if it is not there
     pub stream: String,
     /// Fields of the entry, in their order
-    #[arg(value_name = "FIELD=VALUE", value_parser = field)]
+    #[arg(value_name = "FIELD=VALUE", value_parser = field, required_unless_present = "object")]
     pub fields: Vec<(String, String)>,
     /// The entry as a JSON object, one field for each member; `-` reads objects from standard input, one a line
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", conflicts_with = "fields")]
     pub object: Option<String>,
     /// Say what would be added, and add nothing
     #[arg(long)]

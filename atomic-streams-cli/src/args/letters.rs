@@ -39,7 +39,11 @@ pub enum LettersCommand {
     },
     /// Put entries back to the end of the streams that they came from, each exactly once
     ///
-    /// Letters of a parked key stay where they are: see `unpark`.
+    /// Letters of a parked key stay where they are: see `unpark`. All at once only after a confirmation.
+    #[command(after_help = "\
+Examples:
+  atomic-streams dead-letters requeue sales:dead 1767225600000-0
+  atomic-streams dead-letters requeue sales:dead --all --text timeout --since 1h")]
     Requeue(Chosen),
     /// Remove letters for good
     Drop(Chosen),

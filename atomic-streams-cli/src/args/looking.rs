@@ -28,7 +28,8 @@ pub struct LagArgs {
     pub stream: Option<String>,
     /// The group
     pub group: Option<String>,
-    /// End with exit code 5 if more entries than these wait, or nobody knows how many
+    /// End with exit code 5 if more entries than these wait. Where the server does not tell, all that the stream
+    /// holds count
     #[arg(long, value_name = "ENTRIES")]
     pub max: Option<u64>,
     /// End with exit code 5 if an entry waits for longer than this, such as 30s or 5min

@@ -18,7 +18,7 @@ use crate::exit::Exit;
 /// Look after subscriptions of atomic-streams: who has them, how far behind they are, what failed; and go back.
 #[derive(Debug, Parser)]
 #[command(name = "atomic-streams", version, after_help = Exit::HELP, arg_required_else_help = true)]
-#[command(max_term_width = 100)]
+#[command(max_term_width = 100, next_line_help = false)]
 pub struct Args {
     #[command(flatten)]
     pub server: ServerArgs,
@@ -38,6 +38,9 @@ pub enum Command {
     /// The state, with all of one instant, as JSON
     State(StateArgs),
     /// How far behind: in entries, and how long the oldest of them waits
+    #[command(after_help = "\
+Example, for an alarm:
+  atomic-streams lag sales audit --max 1000 --max-time 5min || notify")]
     Lag(LagArgs),
     /// The entries of a stream, one a line; changes nothing
     Tail(TailArgs),
@@ -46,6 +49,11 @@ pub enum Command {
     /// Go on elsewhere, on the state of now: handle entries again, or leave some out
     ///
     /// A running consumer is fenced and goes on from there at once. What it has published stays published.
+    #[command(after_help = "\
+Examples:
+  atomic-streams seek sales audit --since 1d --keep before
+  atomic-streams seek sales audit --to 1767225600000-0
+  atomic-streams seek sales audit --to end --dry-run")]
     Seek(MoveArgs),
     /// Begin anew: drop the state, and go on elsewhere if --to or --since says so
     ///
@@ -66,6 +74,11 @@ pub enum Command {
     /// Without --keep-entries and --keep-for, all of them.
     Trim(TrimArgs),
     /// Add an entry to a stream, and say its ID
+    #[command(after_help = "\
+Examples:
+  atomic-streams publish sales sku=A-1 quantity=2
+  atomic-streams publish sales --object '{\"sku\": \"A-1\", \"quantity\": 2}'
+  jq -c '.[]' sales.json | atomic-streams publish sales --object -")]
     Publish(PublishArgs),
     /// A script that completes commands, for your shell to load
     ///

@@ -7,6 +7,9 @@ use super::View;
 use crate::args::{ColorChoice, OutputArgs};
 use crate::exit::{Exit, Failure};
 
+/// Fewer columns than these hold no table.
+const MIN_WIDTH: u16 = 40;
+
 /// What a text depends on besides its data.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
@@ -34,7 +37,9 @@ impl Screen {
             ColorChoice::Never => false,
         };
         let is_terminal = io::stdout().is_terminal();
-        let width = is_terminal.then(|| comfy_table::Table::new().width()).flatten();
+        // Some terminals say that they have no columns.
+        let width =
+            is_terminal.then(|| comfy_table::Table::new().width()).flatten().filter(|width| *width >= MIN_WIDTH);
         let look = Look { colors: colors(is_terminal), width, now_ms: now_ms() };
         Self { json: args.json, look, colors_errors: colors(io::stderr().is_terminal()) }
     }

@@ -1,0 +1,27 @@
+//! The command-line tool as it is started, on a real server, also while consumers run.
+//!
+//! | file | what |
+//! |---|---|
+//! | `shop` | a consumer with a standby, one that lags, dead letters, parked keys |
+//! | `ran` | the tool, started and ended |
+//! | `looking` | ls, show, state, lag, doctor, tail |
+//! | `moving` | seek, reset, delete, copies, at rest and under a running consumer |
+//! | `letters` | dead letters: looking, searching, putting back, dropping, unparking |
+//! | `adding` | publish and trim |
+//! | `consenting` | asking before something is done, and dry runs |
+//! | `ending` | exit codes, broken pipes, secrets |
+//! | `help` | help texts, completions and manuals |
+//! | `page` | docs/command-line.md |
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod adding;
+mod consenting;
+mod ending;
+mod help;
+mod letters;
+mod looking;
+mod moving;
+mod page;
+mod ran;
+mod shop;
