@@ -86,22 +86,34 @@ impl Plan<'_> {
     }
 }
 
+/// A position that is to be: where a time was asked for, it is behind all IDs of the ms before.
+fn target(id: EntryId, now_ms: u64) -> String {
+    match id {
+        EntryId::MIN => "at the start".to_owned(),
+        EntryId { ms, seq: u64::MAX } => {
+            format!("with what is of {} or later", time::with_age(ms.saturating_add(1), now_ms))
+        }
+        id => format!("behind {}", place(id, now_ms)),
+    }
+}
+
+fn place(id: EntryId, now_ms: u64) -> String {
+    if id == EntryId::MIN { format!("{id} (the start)") } else { format!("{id} ({})", time::age(id.ms, now_ms)) }
+}
+
 impl Show for Movement {
     fn text(&self, look: &Look) -> String {
         let Moved { from, to, .. } = self.moved;
-        let place = |id: EntryId| match id {
-            EntryId::MIN => format!("{id} (the start)"),
-            id => format!("{id} ({})", time::age(id.ms, look.now_ms)),
-        };
+        let before = place(from, look.now_ms);
         let goes = if self.dry_run { "would go" } else { "goes" };
-        let mut text = format!("{} {} {goes} on behind {}", self.stream, self.group, place(to));
+        let mut text = format!("{} {} {goes} on {}", self.stream, self.group, target(to, look.now_ms));
         let on = if self.resets { "" } else { ", on the state of now" };
         match to.cmp(&from) {
             std::cmp::Ordering::Less => {
-                let _ = write!(text, ", from {}: entries behind it are handled again{on}", place(from));
+                let _ = write!(text, ", from {before}: entries from there on are handled again{on}");
             }
             std::cmp::Ordering::Greater => {
-                let _ = write!(text, ", from {}: entries up to it are left out{on}", place(from));
+                let _ = write!(text, ", from {before}: entries up to there are left out{on}");
             }
             std::cmp::Ordering::Equal => text.push_str(", where it was"),
         }

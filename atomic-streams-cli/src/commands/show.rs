@@ -92,10 +92,11 @@ impl Show for Subscription {
 
 /// An ID, and the time in it.
 fn place(id: EntryId, look: &Look) -> String {
-    if id == EntryId::MIN {
-        format!("{id}, the start")
-    } else {
-        format!("{id}, of {}", time::with_age(id.ms, look.now_ms))
+    match id {
+        EntryId::MIN => format!("{id}, the start"),
+        // Where somebody has asked for a time.
+        EntryId { ms, seq: u64::MAX } => format!("{id}, before {}", time::with_age(ms.saturating_add(1), look.now_ms)),
+        id => format!("{id}, of {}", time::with_age(id.ms, look.now_ms)),
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `letters` | dead letters: looking, searching, putting back, dropping, unparking |
 //! | `adding` | publish and trim |
 //! | `consenting` | asking before something is done, and dry runs |
+//! | `reaching` | TLS with certificates of one's own, sentinels |
 //! | `ending` | exit codes, broken pipes, secrets |
 //! | `help` | help texts, completions and manuals |
 //! | `page` | docs/command-line.md |
@@ -24,4 +25,5 @@ mod looking;
 mod moving;
 mod page;
 mod ran;
+mod reaching;
 mod shop;

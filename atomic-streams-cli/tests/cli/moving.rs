@@ -9,7 +9,8 @@ async fn seek_starts_again_from_a_time() {
     let mut shop = Shop::at_rest().await;
     // The sixth sale was 55 minutes ago.
     let text = shop.run("seek sales inventory-tracker --since 55min30s --yes --keep before").await.done();
-    assert!(text.contains("entries behind it are handled again, on the state of now"), "{text}");
+    assert!(text.contains("Z (55 min ago) or later, from "), "{text}");
+    assert!(text.contains("entries from there on are handled again, on the state of now"), "{text}");
     assert!(text.contains("copies put-back sales inventory-tracker before"), "{text}");
     let found = shop.inspect(INVENTORY).await;
     assert!(shop.id(5) < found.position && found.position < shop.id(6), "{}", found.position);
@@ -56,7 +57,7 @@ async fn a_running_consumer_goes_on_from_where_it_was_put() {
             shop.sell(100 + 100 * round + n, "D-9", 1).await;
         }
         let text = shop.run("reset sales inventory-tracker --to start --yes").await.done();
-        assert!(text.starts_with("sales inventory-tracker goes on behind 0-0 (the start)"), "{text}");
+        assert!(text.starts_with("sales inventory-tracker goes on at the start, from "), "{text}");
         shop.until_at(INVENTORY, 100 + 100 * round + 49).await;
         assert_eq!(shop.sold().await, 11 + 50 * (round as i64 + 1), "round {round}");
     }

@@ -92,6 +92,7 @@ fn comparable(text: &str) -> String {
         (r"\b\d+ bytes", "N bytes"),
         (r#""(lag_ms|lease_left_ms|memory_bytes)": \d+"#, "\"$1\": N"),
         (r"\(\d+ connected\)", "(N connected)"),
+        (r"\b\d+ commands allowed", "N commands allowed"),
         (r"\b(Redis|Valkey) [\d.]+", "SERVER"),
         (r" {2,}", "  "),
     ] {

@@ -63,7 +63,7 @@ impl Shop {
         let redis = server.connection().await;
         let admin = Admin::new(server.url()).unwrap();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
-        Self { server, redis, admin, running: Vec::new(), first_ms: now - 3_600_000 }
+        Self { server, redis, admin, running: Vec::new(), first_ms: now / 1_000 * 1_000 - 3_600_000 }
     }
 
     /// Eight sales a minute apart since an hour ago, of which the third fails; `till-1` has them all and `till-2` stands by,
