@@ -62,7 +62,7 @@ impl Show for Copies {
             table.row([
                 Cell::plain(&each.name),
                 Cell::plain(time::with_age(each.kept_ms, look.now_ms)),
-                Cell::plain(&each.position),
+                Cell::whole(&each.position),
                 Cell::number(each.processed),
             ]);
         }

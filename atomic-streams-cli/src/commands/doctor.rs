@@ -39,7 +39,7 @@ impl Show for Examined {
             };
             table.row([
                 Cell::in_color(finding.severity, hue),
-                Cell::plain(&finding.setting),
+                Cell::whole(&finding.setting),
                 Cell::plain(finding.value.as_deref().unwrap_or("-")),
                 Cell::plain(&finding.meaning),
             ]);

@@ -44,7 +44,7 @@ impl Show for Subscriptions {
                 Cell::plain(&each.group),
                 Cell::plain(&each.owner),
                 each.lease_cell(),
-                Cell::plain(&each.position),
+                Cell::whole(&each.position),
                 each.lag_cell(),
                 each.behind_cell(),
             ]);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-use atomic_streams::{Fields, Producer};
+use atomic_streams::{ErrorKind, Fields, Producer};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 use serde_json::Value;
@@ -80,7 +80,17 @@ impl Published {
         if self.dry_run {
             self.preview.push(preview());
         } else {
-            self.ids.push(producer.publish(&self.stream, message).await?.to_string());
+            let added = producer.publish(&self.stream, message).await.map_err(|error| {
+                let kind = error.kind();
+                let mut failure = Failure::from(error);
+                if kind == ErrorKind::Unavailable {
+                    // Whoever asks again after a lost answer may add it twice.
+                    failure.words +=
+                        "; where the connection was lost, the entry may have been added: look with `tail` first";
+                }
+                failure
+            });
+            self.ids.push(added?.to_string());
         }
         self.entries += 1;
         Ok(())

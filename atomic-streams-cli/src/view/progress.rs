@@ -20,6 +20,9 @@ pub fn progress(total: u64, what: &'static str) -> ProgressBar {
 /// As [`progress`], for what nobody can tell the end of.
 pub fn spinner(what: &'static str) -> ProgressBar {
     let bar = bar(None, what);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
+        bar.set_style(style);
+    }
     bar.enable_steady_tick(TICK);
     bar
 }

@@ -1,6 +1,6 @@
 //! Tables: columns side by side, without lines.
 
-use comfy_table::{Attribute, Color, ContentArrangement, presets};
+use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, presets};
 
 use super::Look;
 
@@ -19,11 +19,18 @@ pub struct Cell {
     text: String,
     hue: Option<Hue>,
     is_number: bool,
+    /// It stays on one line, whatever the others need.
+    is_whole: bool,
 }
 
 impl Cell {
     pub fn plain(text: impl ToString) -> Self {
-        Self { text: one_line(&text.to_string()), hue: None, is_number: false }
+        Self { text: one_line(&text.to_string()), hue: None, is_number: false, is_whole: false }
+    }
+
+    /// Stays on one line, as what is copied from it must.
+    pub fn whole(text: impl ToString) -> Self {
+        Self { is_whole: true, ..Self::plain(text) }
     }
 
     /// Stands at the right.
@@ -78,11 +85,18 @@ impl Table {
                 if look.colors { cell.add_attribute(Attribute::Bold) } else { cell }
             }));
         }
+        let whole: Vec<usize> = match self.rows.first() {
+            Some(row) => row.iter().enumerate().filter(|(_, cell)| cell.is_whole).map(|(at, _)| at).collect(),
+            None => Vec::new(),
+        };
         for row in self.rows {
             table.add_row(row.into_iter().map(|cell| cell.cell(look.colors)).collect::<Vec<_>>());
         }
-        for column in table.column_iter_mut() {
+        for (at, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, 2));
+            if whole.contains(&at) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
         }
         let mut text = String::new();
         for line in table.lines() {

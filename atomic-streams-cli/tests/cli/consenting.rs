@@ -66,8 +66,13 @@ async fn a_dry_run_changes_nothing() {
 
 /// What it says on a terminal, where `answer` is typed.
 async fn on_a_terminal(shop: &Shop, line: &str, answer: &str) -> (i32, String) {
+    typed(shop, &format!("{TOOL} {line}"), answer).await
+}
+
+/// What a shell's line says on a terminal.
+async fn typed(shop: &Shop, line: &str, answer: &str) -> (i32, String) {
     let mut command = Command::new("script");
-    command.args(["--quiet", "--return", "--echo", "never", "--command", &format!("{TOOL} {line}"), "/dev/null"]);
+    command.args(["--quiet", "--return", "--echo", "never", "--command", line, "/dev/null"]);
     command.env("REDIS_URL", shop.server.url()).env("TERM", "xterm").env_remove("NO_COLOR");
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -93,6 +98,42 @@ async fn on_a_terminal_it_asks() {
     let (code, text) = on_a_terminal(&shop, "delete sales audit", "y\n").await;
     assert_eq!(code, 0, "{text}");
     shop.run("show sales audit").await.refused(3);
+}
+
+#[tokio::test]
+async fn a_table_is_as_wide_as_the_terminal_and_breaks_no_id() {
+    let shop = Shop::at_rest().await;
+    let plain = shop.run("doctor").await.done();
+    assert!(plain.lines().any(|line| line.len() > 100), "{plain}");
+    for columns in [72, 80] {
+        let line = format!("stty cols {columns}; {TOOL}");
+        for command in ["doctor", "dead-letters ls orders:dead", "ls"] {
+            let (code, text) = typed(&shop, &format!("{line} {command} --color never"), "").await;
+            let text = text.replace("\r\n", "\n");
+            // What the progress leaves on the line is cleared before the table.
+            let table = text.rsplit_once("\u{1b}[2K").map_or(text.as_str(), |(_, table)| table);
+            let longest =
+                table.lines().take_while(|line| !line.starts_with("A crash")).map(|line| line.chars().count()).max();
+            assert!(code == 0 && longest.is_some_and(|longest| longest <= columns), "{command}: {text}");
+        }
+    }
+    let (_, text) = typed(&shop, &format!("stty cols 72; {TOOL} dead-letters ls orders:dead"), "").await;
+    let ids = shop.letters("orders:dead").await;
+    assert!(ids.iter().all(|id| text.contains(id)) && text.contains(&shop.id(3).to_string()), "{text}");
+}
+
+#[tokio::test]
+async fn progress_is_shown_on_a_terminal_alone() {
+    let mut shop = Shop::at_rest().await;
+    let (_, text) = on_a_terminal(&shop, "dead-letters requeue sales:dead --all --dry-run", "").await;
+    assert!(text.contains("looking at dead letters"), "{text:?}");
+    let (_, text) = on_a_terminal(&shop, "keep sales audit copy", "").await;
+    assert!(text.contains("keeping a copy"), "{text:?}");
+    assert!(shop.dump().await.contains_key("atomic-streams:{sales}:audit@copy:copy"));
+    assert_eq!(
+        shop.run("dead-letters requeue sales:dead --all --dry-run").await.done(),
+        "1 letter would be requeued\n"
+    );
 }
 
 #[tokio::test]

@@ -40,6 +40,7 @@ async fn a_server_that_is_not_there_is_a_failure_that_says_where_to_look() {
     for line in ["ls", "doctor", "publish a b=c", "dead-letters ls a", "trim a --yes", "tail a"] {
         let error = shop.run(line).await.refused(1);
         assert!(error.contains("REDIS_URL"), "{line}: {error}");
+        assert_eq!(error.contains("may have been added"), line.starts_with("publish"), "{line}: {error}");
     }
 }
 

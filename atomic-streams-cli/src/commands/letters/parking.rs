@@ -33,7 +33,7 @@ impl Show for ParkedKeys {
         }
         let mut table = Table::new(&["KEY", "BEHIND ENTRY"]);
         for each in &self.0 {
-            table.row([Cell::plain(bytes::text(&each.key.0)), Cell::plain(&each.entry)]);
+            table.row([Cell::plain(bytes::text(&each.key.0)), Cell::whole(&each.entry)]);
         }
         table.text(look)
     }

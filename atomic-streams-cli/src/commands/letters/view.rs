@@ -63,10 +63,10 @@ impl Show for Letters {
         let mut table = Table::new(&["ID", "STREAM", "GROUP", "ENTRY", "GIVEN UP", "TRIES", "ERROR"]);
         for each in &self.0 {
             table.row([
-                Cell::plain(&each.id),
+                Cell::whole(&each.id),
                 Cell::plain(&each.stream),
                 Cell::plain(&each.group),
-                Cell::plain(&each.entry_id),
+                Cell::whole(&each.entry_id),
                 Cell::plain(time::age(each.time_ms, look.now_ms)),
                 Cell::number(each.attempts),
                 Cell::plain(bytes::short(&each.error, SHORT_ERROR)),
