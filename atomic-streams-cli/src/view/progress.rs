@@ -14,6 +14,7 @@ pub fn progress(total: u64, what: &'static str) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
         bar.set_style(style);
     }
+    bar.tick();
     bar
 }
 
@@ -23,6 +24,7 @@ pub fn spinner(what: &'static str) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
         bar.set_style(style);
     }
+    bar.tick();
     bar.enable_steady_tick(TICK);
     bar
 }
