@@ -5,7 +5,7 @@ use std::process::Stdio;
 use redis::AsyncCommands;
 use tokio::process::Command;
 
-use crate::ran::{TOOL, run_with};
+use crate::ran::{TOOL, run_with, words};
 use crate::shop::Shop;
 
 #[tokio::test]
@@ -91,6 +91,71 @@ async fn no_password_is_ever_shown() {
     for args in [&["--help"][..], &["ls", "--help"], &["nonsense"], &["man"]] {
         let ran = run_with(Some(&good), args, "").await;
         assert!(!ran.stderr.contains("hunter") && !ran.stdout.contains("hunter"), "{ran:?}");
+    }
+}
+
+/// The rule stands on the page, and each part of it is needed.
+#[tokio::test]
+async fn who_may_only_look_can_look_and_change_nothing() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/command-line.md")).unwrap();
+    let rule = page.split_once("```text\n~*").map(|(_, rest)| rest.split_once("```").unwrap().0).unwrap();
+    let rights: Vec<&str> = rule.split_whitespace().collect();
+    let mut shop = Shop::at_rest().await;
+    shop.admin.keep("sales", "audit", "copy").await.unwrap();
+    let url = shop.server.url().replace("redis://", "redis://looker:secret@");
+    let letter = shop.letters("sales:dead").await.remove(0);
+    let looks = async |shop: &mut Shop, rights: &[&str]| -> Option<String> {
+        let rule = [&["reset", "on", ">secret", "~*"], rights].concat();
+        let () = redis::cmd("ACL").arg("SETUSER").arg("looker").arg(&rule).query_async(&mut shop.redis).await.unwrap();
+        // Whoever comes first has to send the scripts.
+        let () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut shop.redis).await.unwrap();
+        for line in [
+            "ls",
+            "show sales audit",
+            "state sales inventory-tracker",
+            "state sales audit --copy copy",
+            "lag",
+            "tail sales",
+            "tail sales --from start",
+            "copies ls sales audit",
+            "dead-letters ls sales:dead",
+            &format!("dead-letters show sales:dead {letter}"),
+            "dead-letters search sales:dead --text cannot",
+            "dead-letters requeue orders:dead --all --dry-run",
+            "dead-letters parked orders billing",
+            "trim sales --dry-run",
+            "seek sales audit --to start --dry-run",
+        ] {
+            let ran = run_with(Some(&url), &words(line).iter().map(String::as_str).collect::<Vec<_>>(), "").await;
+            if ran.code != 0 {
+                return Some(format!("{line}: {ran:?}"));
+            }
+        }
+        None
+    };
+    assert_eq!(looks(&mut shop, &rights).await, None);
+    for left_out in &rights {
+        let fewer: Vec<&str> = rights.iter().copied().filter(|right| right != left_out).collect();
+        assert!(looks(&mut shop, &fewer).await.is_some(), "{left_out} is not needed");
+    }
+    assert_eq!(looks(&mut shop, &rights).await, None);
+    let before = shop.dump().await;
+    for line in [
+        "seek sales audit --to start --yes",
+        "reset sales audit --yes",
+        "delete sales audit --yes",
+        "keep sales audit another",
+        "copies put-back sales audit copy --yes",
+        "copies drop sales audit copy --yes",
+        "dead-letters requeue sales:dead --all --yes",
+        "dead-letters drop sales:dead --all --yes",
+        "dead-letters unpark orders billing Ada",
+        "trim sales --exact --yes",
+        "publish sales a=b",
+    ] {
+        let ran = run_with(Some(&url), &words(line).iter().map(String::as_str).collect::<Vec<_>>(), "").await;
+        assert!(ran.code == 1 && !ran.stderr.contains("secret"), "{line}: {ran:?}");
+        assert_eq!(shop.dump().await, before, "{line}");
     }
 }
 
