@@ -1,11 +1,10 @@
 //! The server that is asked.
 
-use std::fs;
-use std::path::Path;
+mod certificates;
 
 use atomic_streams::admin::Admin;
 use atomic_streams::redis::aio::MultiplexedConnection;
-use atomic_streams::redis::{Client, ClientTlsConfig, IntoConnectionInfo, TlsCertificates};
+use atomic_streams::redis::{Client, IntoConnectionInfo};
 use atomic_streams::{DeadLetters, Doctor, Error, Producer, Retention};
 
 use crate::args::ServerArgs;
@@ -30,25 +29,11 @@ impl Server {
         // Read here already, so that what is wrong with it comes before anything else.
         Admin::new(&args.url)?;
         let name = name_of(&args.url);
-        let certificates = TlsCertificates {
-            root_cert: args.ca_cert.as_deref().map(read).transpose()?,
-            client_tls: match (&args.client_cert, &args.client_key) {
-                (Some(cert), Some(key)) => Some(ClientTlsConfig { client_cert: read(cert)?, client_key: read(key)? }),
-                _ => None,
-            },
+        let address = match certificates::client(args, &name)? {
+            Some(client) => Address::Client(Box::new(client)),
+            None => Address::Url(args.url.clone()),
         };
-        if certificates.root_cert.is_none() && certificates.client_tls.is_none() {
-            return Ok(Self { address: Address::Url(args.url.clone()), name });
-        }
-        if !args.url.starts_with("rediss://") {
-            return Err(Failure::usage(
-                "certificates are for a server at a `rediss://` address: write --url rediss://…, or leave them out",
-            ));
-        }
-        let client = Client::build_with_tls(args.url.as_str(), certificates).map_err(|error| {
-            Failure::usage(format!("the certificates for {name} cannot be used: {:?}", error.kind()))
-        })?;
-        Ok(Self { address: Address::Client(Box::new(client)), name })
+        Ok(Self { address, name })
     }
 
     /// Which server it is, without user and password.
@@ -102,11 +87,6 @@ impl Server {
     pub async fn connection(&self) -> Result<MultiplexedConnection, Error> {
         self.admin()?.connection().await
     }
-}
-
-fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Failure> {
-    let path = path.as_ref();
-    fs::read(path).map_err(|error| Failure::usage(format!("cannot read the certificate {}: {error}", path.display())))
 }
 
 /// Host and port, or sentinels and name: what an address says besides secrets.
