@@ -11,18 +11,18 @@ use std::sync::Arc;
 use redis::Client;
 use tokio::sync::Mutex;
 
-use self::refusals::{changing, copy_name, declined, failed, named};
+use self::refusals::{changing, copy_name};
+pub(crate) use self::refusals::{declined, failed, named};
 pub use self::state::StoredState;
 pub use self::tail::Tail;
 use crate::error::Error;
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::id::EntryId;
-use crate::persist::{CollectionKind, Stored};
 use crate::protocol::{Parking, Subscription, Timing};
 use crate::random;
-use crate::store::administration::{Declined, Target};
 pub use crate::store::administration::{Deleted, Inspection, Kept, Lease, Moved, PutBack, StreamSummary};
+use crate::store::administration::{Collections, Declined, State, Target, collections_of};
 use crate::store::redis::{Administration, Answer, Asker, Connector, Origin, Sentinel};
 
 /// Fields and entries that [`Admin::state`] reads at most: the server is busy for as long as it takes to copy them.
@@ -176,13 +176,23 @@ impl Admin {
     }
 
     async fn state_of(&self, stream: &str, group: &str, copy: Option<&str>) -> Result<StoredState, Error> {
-        let subscription = named(stream, group)?;
+        let found = self.stored(&named(stream, group)?, copy, Collections::new(), MAX_STATE_ENTRIES).await;
+        found.map(|(state, collections)| StoredState::new(state, collections))
+    }
+
+    /// A state with its collections, of one head; `collections` are those that it is thought to have.
+    pub(crate) async fn stored(
+        &self,
+        subscription: &Subscription,
+        copy: Option<&str>,
+        mut collections: Collections,
+        most_entries: usize,
+    ) -> Result<(State, Collections), Error> {
         // The kinds of the collections are in the schema, which may be another one at the next look.
-        let mut collections: Vec<(CollectionKind, String)> = Vec::new();
         for _ in 0..MAX_TRIES {
             let found = self
-                .ask(&subscription, async |open| {
-                    match open.state(&subscription, copy, &collections, MAX_STATE_ENTRIES).await {
+                .ask(subscription, async |open| {
+                    match open.state(subscription, copy, &collections, most_entries).await {
                         Ok(Err(Declined::Changed)) => Ok(Ok(None)),
                         answer => answer.map(|answer| answer.map(Some)),
                     }
@@ -190,15 +200,19 @@ impl Admin {
                 .await?;
             let schema = match &found {
                 Some(state) => state.schema.clone(),
-                None => self.schema(&subscription, copy).await?,
+                None => self.schema(subscription, copy).await?,
             };
             let named = collections_of(&schema);
             if let Some(state) = found.filter(|_| named == collections) {
-                return Ok(StoredState::new(state, collections));
+                return Ok((state, collections));
             }
             collections = named;
         }
-        Err(changing(&subscription))
+        Err(changing(subscription))
+    }
+
+    pub(crate) async fn position(&self, subscription: &Subscription) -> Result<EntryId, Error> {
+        self.ask(subscription, async |open| open.position(subscription).await).await
     }
 
     async fn schema(&self, subscription: &Subscription, copy: Option<&str>) -> Result<String, Error> {
@@ -358,11 +372,6 @@ impl Admin {
             None => Administration::connect(&self.connector).await.map_err(|error| failed("administration", error)),
         }
     }
-}
-
-fn collections_of(schema: &str) -> Vec<(CollectionKind, String)> {
-    let fields = Stored::parse(schema).map(|stored| stored.fields).unwrap_or_default();
-    fields.into_iter().filter_map(|(name, of)| Some((CollectionKind::of_type(&of)?, name))).collect()
 }
 
 fn asker() -> String {

@@ -70,6 +70,8 @@ pub enum ErrorKind {
     InUse,
     /// There is more than can be read at once.
     TooLarge,
+    /// What was waited for did not come in the time that was given for it.
+    TimedOut,
     /// The consumer's own task failed; please report it.
     Internal,
 }

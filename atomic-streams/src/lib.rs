@@ -69,7 +69,8 @@
 //! 8. **A server** is examined by a [`Doctor`], which says what its settings mean and can lose; [`Durability`] says what a
 //!    commit must have reached before it counts.
 //! 9. **What happens** is told by spans and events of `tracing`, which [`targets`] describes.
-//! 10. **Tests** need no server: [`TestDriver`] adds the crashes, lost replies and rollbacks.
+//! 10. **From outside**, a [`StateReader`] gives consistent snapshots of a state, and [`admin`] finds, moves and copies subscriptions.
+//! 11. **Tests** need no server: [`TestDriver`] adds the crashes, lost replies and rollbacks.
 //!
 //! # Delivery
 //!
@@ -109,6 +110,7 @@ pub mod retention;
 mod retry;
 mod script;
 mod staged;
+mod state_reader;
 #[cfg_attr(feature = "internals", allow(missing_docs, reason = "shown to this repository's tests alone"))]
 mod store;
 pub mod targets;
@@ -143,6 +145,7 @@ pub use redis;
 pub use retention::Retention;
 pub use retry::{OnFailure, RetryPolicy};
 pub use staged::Trim;
+pub use state_reader::{StateReader, StateSnapshot};
 pub use store::memory::{GroupInfo, MemoryStore, StreamInfo};
 pub use store::redis::Sentinel;
 pub use test_driver::{Sent, TestDriver};

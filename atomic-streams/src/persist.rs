@@ -1,5 +1,6 @@
 //! State: the fields of a handler that are kept in the record.
 
+mod change;
 mod collection;
 mod migrate;
 mod msgpack;
@@ -7,6 +8,8 @@ mod plan;
 mod schema;
 mod snapshot;
 
+pub use change::SchemaChange;
+pub(crate) use change::mismatch;
 #[doc(hidden)]
 pub use collection::CollectionChanges;
 pub use collection::{
@@ -16,7 +19,6 @@ pub(crate) use collection::{MAX_PART_BYTES, MAX_PART_ENTRIES, plain_value};
 pub use migrate::StateFields;
 pub use msgpack::{MAX_DEPTH, MAX_FIELD_BYTES, StateError};
 pub(crate) use msgpack::{decode_value, encode_value};
-pub use plan::SchemaChange;
 pub(crate) use plan::{Plan, Source, Stored};
 pub use schema::{Field, Schema};
 #[doc(hidden)]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `shop` | a consumer with a plain field and a map, and what its outputs must be |
 //! | `looking` | finding and inspecting subscriptions, reading their state |
+//! | `typed` | state read into the struct that it is of |
 //! | `moving` | seek and reset, at rest and under a running consumer |
 //! | `removing` | delete |
 //! | `copying` | copies: kept, listed, put back, dropped |
@@ -17,3 +18,4 @@ mod moving;
 mod removing;
 mod shop;
 mod streams;
+mod typed;

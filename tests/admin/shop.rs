@@ -23,11 +23,11 @@ pub(crate) struct Sale {
 }
 
 /// Counts sales by article, and publishes the sum after each.
-#[derive(Persistable, Default)]
+#[derive(Persistable, Default, Debug)]
 pub(crate) struct Stock {
     #[persist(default = 0)]
-    sum: i64,
-    articles: StateMap<String, i64>,
+    pub(crate) sum: i64,
+    pub(crate) articles: StateMap<String, i64>,
 }
 
 #[async_trait]

@@ -1,12 +1,11 @@
 //! Why something was not done, in words.
 
-use super::MAX_STATE_ENTRIES;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Subscription;
 use crate::store::StoreError;
 use crate::store::administration::Declined;
 
-pub(super) fn named(stream: &str, group: &str) -> Result<Subscription, Error> {
+pub(crate) fn named(stream: &str, group: &str) -> Result<Subscription, Error> {
     Subscription::new(stream, group).map_err(|error| Error::new(ErrorKind::InvalidConfig, error.to_string()))
 }
 
@@ -22,7 +21,7 @@ pub(super) fn copy_name(name: &str) -> Result<&str, Error> {
     }
 }
 
-pub(super) fn declined(why: Declined) -> Error {
+pub(crate) fn declined(why: Declined) -> Error {
     let (kind, words) = match why {
         Declined::None => (ErrorKind::NotFound, "there is no such record or copy on this server".to_owned()),
         Declined::Foreign { stream, group } => {
@@ -44,7 +43,7 @@ pub(super) fn declined(why: Declined) -> Error {
         }
         Declined::Large { entries } => (
             ErrorKind::TooLarge,
-            format!("its state has {entries} fields and entries, and at most {MAX_STATE_ENTRIES} are read at once"),
+            format!("its state has {entries} fields and entries, which is more than may be read at once"),
         ),
         Declined::Changed => (ErrorKind::Unavailable, "its collections changed meanwhile: try again".to_owned()),
     };
@@ -55,6 +54,6 @@ pub(super) fn changing(subscription: &Subscription) -> Error {
     declined(Declined::Changed).of(subscription.stream(), subscription.group())
 }
 
-pub(super) fn failed(what: &str, error: StoreError) -> Error {
+pub(crate) fn failed(what: &str, error: StoreError) -> Error {
     Error::new(error.failure.kind(), format!("{what}: {error}")).with_source(error)
 }

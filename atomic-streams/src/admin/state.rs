@@ -7,8 +7,8 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAcces
 use serde_json::{Map, Number, Value};
 
 use crate::id::EntryId;
-use crate::persist::{CollectionKind, StateError, decode_value, plain_value};
-use crate::store::administration::State;
+use crate::persist::{StateError, decode_value, plain_value};
+use crate::store::administration::{Collections, State};
 
 /// A consistent snapshot of a subscription's state.
 #[derive(Clone, Debug)]
@@ -21,9 +21,12 @@ pub struct StoredState {
 }
 
 impl StoredState {
-    pub(super) fn new(state: State, collections: Vec<(CollectionKind, String)>) -> Self {
+    pub(crate) fn new(state: State, collections: Collections) -> Self {
         let mut fields: BTreeMap<_, _> = state.fields.into_iter().map(|(name, value)| (name, Ok(value))).collect();
         for ((kind, name), entries) in collections.into_iter().zip(state.collections) {
+            if !state.sizes.contains_key(&name) {
+                continue; // Its first owner is still at writing it.
+            }
             fields.insert(name, plain_value(kind, entries).map_err(|error| error.to_string()));
         }
         Self { position: state.position, processed: state.processed, schema: state.schema, fields }

@@ -11,9 +11,9 @@ use super::restore::damaged;
 use super::session::Session;
 use super::unread::Unread;
 use super::{Status, Worker, ending};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::handler::Handler;
-use crate::persist::{Plan, SchemaChange, Stored};
+use crate::persist::{Plan, Stored, mismatch};
 use crate::protocol::{AttachNext, Failure, Owned, Step, StepReply, Trying};
 use crate::random;
 use crate::store::{Link, StoreError};
@@ -261,16 +261,4 @@ impl<H: Handler> Worker<H> {
         self.shared.begin(&owned, &self.snapshot);
         Ok(Session { owned, committer, reader, opening, sequencer })
     }
-}
-
-fn mismatch(changes: &[SchemaChange]) -> Error {
-    const SHOWN: usize = 100;
-    let mut lines: Vec<String> = changes.iter().take(SHOWN).map(|change| format!("\n  - {change}")).collect();
-    if let Some(more) = changes.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        lines.push(format!("\n  - and {more} more"));
-    }
-    Error::new(
-        ErrorKind::SchemaMismatch,
-        format!("the stored state has other fields than this handler:{}", lines.concat()),
-    )
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::id::EntryId;
-use crate::persist::StoredEntry;
+use crate::persist::{CollectionKind, Stored, StoredEntry};
+use crate::protocol::Head;
 
 /// One subscription, as its record and its stream show it at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,13 +146,25 @@ pub struct StreamSummary {
     pub groups: u64,
 }
 
+/// Collections by kind and field, in the order of the fields' names.
+pub(crate) type Collections = Vec<(CollectionKind, String)>;
+
+/// The collections that a schema names.
+pub(crate) fn collections_of(schema: &str) -> Collections {
+    let fields = Stored::parse(schema).map(|stored| stored.fields).unwrap_or_default();
+    fields.into_iter().filter_map(|(name, of)| Some((CollectionKind::of_type(&of)?, name))).collect()
+}
+
 /// A state as it is stored, of one head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
+    pub head: Head,
     pub position: EntryId,
     pub processed: u64,
     pub schema: String,
     pub fields: BTreeMap<String, Vec<u8>>,
+    /// How many entries each collection has; those that are not written whole yet are missing.
+    pub sizes: BTreeMap<String, u64>,
     /// In the order in which their keys were given.
     pub collections: Vec<Vec<StoredEntry>>,
 }

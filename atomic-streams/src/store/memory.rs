@@ -10,6 +10,7 @@ mod history;
 mod keys;
 mod letters;
 mod link;
+mod outside;
 mod record;
 mod renew;
 mod server;

@@ -133,15 +133,18 @@ impl Administration {
         let mut parts = self.run(&script::READ, &keys, &[&most_entries.to_string()]).await?;
         Ok(match parts.text()?.as_str() {
             "STATE" => {
-                parts.skip()?;
-                let (position, processed, schema) = (parts.id()?, parts.number()?, parts.text()?);
+                let (head, position, processed, schema) = (parts.head()?, parts.id()?, parts.number()?, parts.text()?);
                 let mut fields = BTreeMap::new();
                 for (name, value) in parts.parts()?.pairs()? {
                     let name = String::from_utf8(name).map_err(|_| StoreError::unexpected("a field name"))?;
                     fields.insert(name, value);
                 }
+                let (mut sizes, mut named) = (BTreeMap::new(), parts.parts()?);
+                while !named.is_empty() {
+                    sizes.insert(named.text()?, named.number()?);
+                }
                 let entries = collections.iter().map(|_| parts.parts()?.pairs()).collect::<Result<_, _>>()?;
-                Ok(State { position, processed, schema, fields, collections: entries })
+                Ok(State { head, position, processed, schema, fields, sizes, collections: entries })
             }
             other => Err(declined(other, &mut parts)?),
         })
@@ -152,6 +155,12 @@ impl Administration {
         let key = copy.map_or_else(|| subscription.record().to_owned(), |name| copy_key(subscription, name));
         let mut parts = Parts::of(self.query(redis::cmd("HMGET").arg(key).arg("@schema")).await?)?;
         Ok(parts.text().map_err(|_| Declined::None))
+    }
+
+    /// The position alone.
+    pub async fn position(&mut self, subscription: &Subscription) -> Answer<EntryId> {
+        let mut parts = Parts::of(self.query(redis::cmd("HMGET").arg(subscription.record()).arg("@position")).await?)?;
+        Ok(parts.id().map_err(|_| Declined::None))
     }
 
     pub async fn seek(
