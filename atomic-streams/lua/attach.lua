@@ -6,19 +6,21 @@
 --       5 stream    6 group    7 start of a new subscription: an ID, or '$' for the stream's end
 --       8 stored schema that the caller accepts        9 schema that a new record gets, and one whose state was dropped (seek.lua)
 --       10 value of @lease that the caller has seen unchanged for a whole lease, or ''
---       11 permissions given by the user, letters: a adopt a group that is not ours, n start anew though the record is lost,
---          r the stream was replaced: read it from its beginning, s the stream was replaced: skip what it holds; and a wish:
+--       11 permissions given by the user, letters: a adopt a group that is not ours, p also if entries of it are pending,
+--          n start anew though the record is lost, r the stream was replaced: read it from its beginning, s the stream was replaced: skip what it holds; and a wish:
 --          t end where entries were trimmed before they were read
 -- Reply {'OWNED', head, epoch, now ms, created 0/1, @lease before, position, processed, base or '', last ID, length, entries added,
---         another instance left its lease behind 0/1, @trying or '', vanished}
+--         another instance left its lease behind 0/1, @trying or '', vanished, @adopted or '', @pending or ''}
 --         vanished: entries that went unread from the stream, for a renewal to count; below 0, the stream was made anew
+--         @adopted and @pending: of the entries up to the first, only the second are not done, for the group was another program's
 --       {'STANDBY', owner, ms left, @lease}       {'STALE', attempt on record}     {'SCHEMA', stored}
---       {'LOST', cursor}   {'ADOPT', cursor, pending}   {'BEHIND', last ID, position, length}
+--       {'LOST', cursor}   {'ADOPT', cursor, pending, the oldest of them or ''}   {'BEHIND', last ID, position, length}
 --       {'FOREIGN', stream, group}   {'FORMAT', format}   {'WRONGTYPE', key, type}   {'DENIED', command, key}
 --       {'TRIMMED', vanished, all of them 0/1, cause, position, first entry's ID or ''}   as renew.lua
 --       {'DAMAGED', field, the beginning of what it holds}: it is not what these scripts write
 local record, stream, group, may = KEYS[1], KEYS[2], ARGV[6], ARGV[11]
 local mark = '@atomic-streams'
+local most_pending = 10000
 
 local function before(a, b) -- IDs have up to 20 digits a half: too many for Lua's numbers
   local am, as = a:match('^(%d+)-(%d+)$')
@@ -52,6 +54,12 @@ local function is_sound(field, text)
   elseif field == '@trying' then
     local entry, crashes = text:match('^(%S+) (%d+)$')
     return entry and is_id(entry) and whole(crashes, '4294967295')
+  elseif field == '@adopted' then return text == '' or is_id(text)
+  elseif field == '@pending' then
+    for id in text:gmatch('%S+') do
+      if not is_id(id) then return false end
+    end
+    return true
   else return whole(text, most) end
 end
 
@@ -75,14 +83,15 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local have = redis.call('EXISTS', record) == 1
-local r = redis.call('HMGET', record, '@stream', '@group', '@format', '@schema', '@head', '@lease', '@owner', '@epoch', '@position', '@processed', '@base', '@trying', '@settled')
+local r = redis.call('HMGET', record, '@stream', '@group', '@format', '@schema', '@head', '@lease', '@owner', '@epoch', '@position', '@processed', '@base', '@trying', '@settled',
+  '@adopted', '@pending')
 local head, lease, position, processed, base = r[5], r[6], r[9], tonumber(r[10] or 0), r[11] or ''
 local sequence, abandoned = '0', 0
 if have then
   if r[1] ~= ARGV[5] or r[2] ~= group then return {'FOREIGN', r[1] or '', r[2] or ''} end
   if r[3] ~= '1' then return {'FORMAT', r[3] or ''} end
   for _, each in ipairs({{'@head', head}, {'@lease', lease}, {'@epoch', r[8]}, {'@position', position}, {'@processed', r[10]},
-    {'@base', base}, {'@trying', r[12] or '0-0 0'}}) do
+    {'@base', base}, {'@trying', r[12] or '0-0 0'}, {'@adopted', r[14] or ''}, {'@pending', r[15] or ''}}) do
     local field, text = each[1], each[2] or ''
     if not is_sound(field, text) then return {'DAMAGED', field, text:sub(1, 256)} end
   end
@@ -99,7 +108,8 @@ if have then
 end
 
 local last, length, added, first, last_entry, deleted = '0-0', 0, 0, nil, nil, '0-0'
-local cursor, pending, ours
+local cursor, pending, ours, taken
+local adopted, undone = r[14] or '', r[15] or ''
 if redis.call('EXISTS', stream) == 1 then
   local info = fields(redis.call('XINFO', 'STREAM', stream))
   last, length, added = info['last-generated-id'], info['length'], info['entries-added']
@@ -118,8 +128,22 @@ end
 
 if not have then
   if cursor and ours and not may:find('n', 1, true) then return {'LOST', cursor} end
-  if cursor and not ours and (pending > 0 or not may:find('a', 1, true)) then return {'ADOPT', cursor, pending} end
-  if cursor and not ours then position = cursor
+  if cursor and not ours and (not may:find('a', 1, true) or (pending > 0 and (pending > most_pending or not may:find('p', 1, true)))) then
+    local oldest = pending > 0 and redis.acl_check_cmd('XPENDING', stream, group) and redis.call('XPENDING', stream, group)[2]
+    return {'ADOPT', cursor, pending, oldest or ''}
+  end
+  if cursor and not ours and pending > 0 then
+    for _, command in ipairs({{'XPENDING', stream, group}, {'XACK', stream, group, '0-0'}, {'XREVRANGE', stream, '+', '-'}}) do
+      if not redis.acl_check_cmd(unpack(command)) then return {'DENIED', command[1], stream} end
+    end
+    taken = redis.call('XPENDING', stream, group, '-', '+', most_pending)
+    for i, each in ipairs(taken) do taken[i] = each[1] end
+  end
+  if taken and not before(cursor, taken[1]) then
+    -- Those between that are not pending are done: they are read, and passed over.
+    local previous = redis.call('XREVRANGE', stream, '(' .. taken[1], '-', 'COUNT', 1)[1]
+    position, adopted, undone = previous and previous[1] or '0-0', cursor, table.concat(taken, ' ')
+  elseif cursor and not ours then position = cursor
   elseif ARGV[7] == '$' then position = last
   else position = ARGV[7] end
   if position == last then base = added
@@ -145,6 +169,7 @@ end
 
 if anew then settled = position end
 if type(base) == 'number' then base = string.format('%.0f', base) end
+if adopted ~= '' and ((have and anew) or not before(position, adopted)) then adopted, undone = '', '' end -- all of them are done
 
 -- From here on: writes.
 local epoch = (tonumber(r[8]) or 0) + 1
@@ -158,13 +183,19 @@ if not have then
   redis.call('HSET', record, '@processed', '0', '@schema', ARGV[9], '@created', string.format('%.0f', now))
 end
 if r[4] == 'dropped' then redis.call('HSET', record, '@schema', ARGV[9]) end
+if adopted == '' then redis.call('HDEL', record, '@adopted', '@pending')
+else redis.call('HSET', record, '@adopted', adopted, '@pending', undone) end
 redis.call('PERSIST', record)
 if not cursor then redis.call('XGROUP', 'CREATE', stream, group, position, 'MKSTREAM') end
 if not ours then redis.call('XGROUP', 'CREATECONSUMER', stream, group, mark) end
+if taken then -- the record has them now
+  for n = 1, #taken, 7000 do redis.call('XACK', stream, group, unpack(taken, n, math.min(n + 6999, #taken))) end
+end
 if replaced then
   redis.call('XSETID', stream, position)
   last = position
 end
 if base == '' then redis.call('XGROUP', 'SETID', stream, group, position)
 else redis.call('XGROUP', 'SETID', stream, group, position, 'ENTRIESREAD', base + processed) end
-return {'OWNED', head, epoch, now, have and 0 or 1, lease or '', position, processed, base, last, length, added, abandoned, r[12] or '', vanished}
+return {'OWNED', head, epoch, now, have and 0 or 1, lease or '', position, processed, base, last, length, added, abandoned, r[12] or '', vanished, adopted,
+  undone}

@@ -87,8 +87,9 @@ local epoch = (tonumber(r[4]) or 0) + 1
 local sequence = head:match(':(%d+)$') or '0'
 redis.call('HSET', record, '@head', string.format('%s.1.%d.%s%06d:%s', ARGV[1], epoch, time[1], time[2], sequence), '@epoch', epoch, '@owner', ARGV[2],
   '@lease', '0', '@position', target, '@processed', processed, '@base', base or '')
-if target ~= position then redis.call('HSET', record, '@settled', target) end
 redis.call('HDEL', record, '@trying')
+if target ~= position then redis.call('HSET', record, '@settled', target) end
+if ARGV[5] ~= '' then redis.call('HDEL', record, '@adopted', '@pending') end -- what is read again is handled again
 if ARGV[6] == '1' then
   for n = 1, #gone, 7000 do redis.call('HDEL', record, unpack(gone, n, math.min(n + 6999, #gone))) end
   for i = 3, #KEYS do redis.call('UNLINK', KEYS[i]) end

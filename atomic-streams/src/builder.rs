@@ -259,9 +259,29 @@ impl<H> ConsumerBuilder<H> {
         self
     }
 
-    /// Takes over a group that another program made, at its cursor, if none of its entries are pending.
+    /// Takes over a group that another program made, at its cursor, if none of its entries are pending. Stop that program
+    /// first: it would go on taking entries.
     pub fn adopt_group(mut self) -> Self {
         self.permissions.adopt_group = true;
+        self
+    }
+
+    /// Takes over a group that another program made, also if entries of it are pending: taken by a consumer of that program and
+    /// not acknowledged.
+    ///
+    /// The pending ones are handled first, in the order of their IDs, each exactly once, and then everything behind the cursor.
+    /// Entries between them that are not pending were acknowledged: they are passed over, and count as
+    /// [`processed`](crate::Stats::processed) without a call of the handler. In the first attach, pending entries become
+    /// acknowledged in the group and are noted in the record, in one script, so it does not matter what crashes then. Those
+    /// that are no longer in the stream are lost.
+    ///
+    /// **Stop that program first.** What it had done for a pending entry before it ended is done again, by this handler. More than
+    /// 10,000 pending entries are refused ([`ErrorKind::GroupInUse`](crate::ErrorKind::GroupInUse)).
+    ///
+    /// It needs the rights `+xpending +xack +xrevrange` on the stream, until the group is taken over.
+    pub fn adopt_group_with_pending(mut self) -> Self {
+        self.permissions.adopt_group = true;
+        self.permissions.adopt_pending = true;
         self
     }
 

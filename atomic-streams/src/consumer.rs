@@ -45,7 +45,7 @@ use crate::error::{Error, ErrorKind};
 use crate::handler::{Handler, Retry};
 use crate::id::EntryId;
 use crate::persist::{Schema, Snapshot, StateError};
-use crate::protocol::{Attaching, Careful, Parking, SessionEnd, Token, Transient};
+use crate::protocol::{Adopted, Attaching, Careful, Parking, SessionEnd, Token, Transient};
 use crate::random;
 use crate::retry::OnFailure;
 use crate::store::Store;
@@ -71,6 +71,8 @@ pub(crate) struct Worker<H> {
     given_up: Option<GivenUp>,
     /// After an unclean end: which entries are handled one at a time.
     careful: Careful,
+    /// What a program that had the group before has left undone.
+    adopted: Option<Arc<Adopted>>,
     /// Keys whose entries follow a dead letter, as of the last staged entry.
     parking: Parking,
     /// The last key that was to be unparked, and the number of that request.
@@ -132,6 +134,7 @@ impl<H: Handler> Worker<H> {
             failing: None,
             given_up: None,
             careful: Careful::default(),
+            adopted: None,
             parking,
             unparking: None,
             alone_until: None,

@@ -12,6 +12,7 @@
 //! - [`TrimRequest`] and [`TrimReply`] are for trimming, beside all of this.
 //! - [`Reconciler`] holds every reply against what was sent; the first doubt is a [`SessionEnd`].
 
+mod adopted;
 mod attaching;
 mod careful;
 mod failure;
@@ -26,6 +27,7 @@ mod sequencer;
 mod subscription;
 mod timing;
 
+pub use adopted::{Adopted, MAX_ADOPTED};
 pub use attaching::{AttachNext, Attaching, Stop};
 pub use careful::Careful;
 pub use failure::{Failure, Permanent, Transient};

@@ -12,14 +12,17 @@ conformance! {
     record_and_group_both_gone_are_a_new_subscription,
     a_lost_record_fences_its_owner,
     a_foreign_group_is_adopted_only_when_allowed,
-    a_foreign_group_with_pending_entries_is_never_adopted,
+    a_foreign_group_with_pending_entries_is_not_adopted_without_a_word_of_its_own,
+    pending_entries_are_adopted_with_what_lies_between,
+    what_was_adopted_is_forgotten_when_it_is_done,
     a_foreign_group_is_not_looked_at_when_the_record_is_there,
 }
 
 /// What each permission alone allows.
 fn may(letter: char) -> Permissions {
     Permissions {
-        adopt_group: letter == 'a',
+        adopt_group: matches!(letter, 'a' | 'p'),
+        adopt_pending: letter == 'p',
         start_over: letter == 'n',
         read_replaced: letter == 'r',
         skip_replaced: letter == 's',
@@ -80,7 +83,11 @@ async fn a_foreign_group_is_adopted_only_when_allowed(bench: Bench) {
     let before = bench.picture(&[STREAM]).await;
     for letter in ['-', 'n', 'r', 's'] {
         let request = AttachRequest { permissions: may(letter), ..request("a", 1) };
-        assert_eq!(ask(&bench, &request).await, AttachReply::Adopt { cursor: id(2), pending: 0 }, "{letter}");
+        assert_eq!(
+            ask(&bench, &request).await,
+            AttachReply::Adopt { cursor: id(2), pending: 0, oldest: None },
+            "{letter}"
+        );
     }
     assert_eq!(bench.picture(&[STREAM]).await, before);
     let owned = own(&bench, &AttachRequest { permissions: may('a'), ..request("a", 1) }).await;
@@ -90,7 +97,7 @@ async fn a_foreign_group_is_adopted_only_when_allowed(bench: Bench) {
     assert_eq!(ask(&bench, &request("a", 2)).await, AttachReply::Lost { cursor: id(2) });
 }
 
-async fn a_foreign_group_with_pending_entries_is_never_adopted(bench: Bench) {
+async fn a_foreign_group_with_pending_entries_is_not_adopted_without_a_word_of_its_own(bench: Bench) {
     for ms in 1..=3 {
         bench.add_with_id(STREAM, id(ms), fields("x")).await;
     }
@@ -98,7 +105,7 @@ async fn a_foreign_group_with_pending_entries_is_never_adopted(bench: Bench) {
     let before = bench.picture(&[STREAM]).await;
     for letter in ['-', 'a', 'n'] {
         let request = AttachRequest { permissions: may(letter), ..request("a", 1) };
-        assert_eq!(ask(&bench, &request).await, AttachReply::Adopt { cursor: id(2), pending: 2 });
+        assert_eq!(ask(&bench, &request).await, AttachReply::Adopt { cursor: id(2), pending: 2, oldest: Some(id(1)) });
     }
     assert_eq!(bench.picture(&[STREAM]).await, before);
 }
@@ -110,4 +117,42 @@ async fn a_foreign_group_is_not_looked_at_when_the_record_is_there(bench: Bench)
     let owned = own(&bench, &request("a", 2)).await;
     assert_eq!(owned.position, id(2));
     assert_eq!(bench.group(STREAM, GROUP).await.unwrap().cursor, id(2));
+}
+
+async fn pending_entries_are_adopted_with_what_lies_between(bench: Bench) {
+    for ms in 1..=6 {
+        bench.add_with_id(STREAM, id(ms), fields("x")).await;
+    }
+    // The first two are pending and the cursor is at 4: 3 and 4 are done.
+    bench.foreign_group(STREAM, GROUP, id(4), 2).await;
+    let request = |attempt| AttachRequest { permissions: may('p'), ..request("a", attempt) };
+    let first = own(&bench, &request(1)).await;
+    assert_eq!((first.created, first.position, first.base), (true, EntryId::MIN, Some(0)));
+    let adopted = first.adopted.clone().unwrap();
+    assert_eq!([1, 2, 3, 4, 5].map(|ms| adopted.has_done(id(ms))), [false, false, true, true, false]);
+    let group = bench.group(STREAM, GROUP).await.unwrap();
+    assert_eq!((group.cursor, group.pending), (EntryId::MIN, 0), "they are the record's now");
+    assert_eq!(bench.recorded("@adopted").await.as_deref(), Some("4-0"));
+    assert_eq!(bench.recorded("@pending").await.as_deref(), Some("1-0 2-0"));
+    // Another attach knows it as well, whatever it may.
+    let second = own(&bench, &AttachRequest { permissions: may('-'), ..request(2) }).await;
+    assert_eq!((second.created, second.adopted), (false, first.adopted));
+}
+
+async fn what_was_adopted_is_forgotten_when_it_is_done(bench: Bench) {
+    for ms in 1..=4 {
+        bench.add_with_id(STREAM, id(ms), fields("x")).await;
+    }
+    bench.foreign_group(STREAM, GROUP, id(3), 2).await;
+    bench.delete_entry(STREAM, id(1)).await;
+    let request = |attempt| AttachRequest { permissions: may('p'), ..request("a", attempt) };
+    let mut session = Session::attach(&bench, &request(1)).await;
+    assert_eq!(session.owned.position, EntryId::MIN, "one that is gone is pending too");
+    session.done(session.commit(1, id(2))).await;
+    assert!(own(&bench, &request(2)).await.adopted.is_some());
+    let mut session = Session::attach(&bench, &request(3)).await;
+    session.done(session.commit(1, id(3))).await;
+    let owned = own(&bench, &request(4)).await;
+    assert_eq!((owned.position, owned.adopted), (id(3), None));
+    assert_eq!((bench.recorded("@adopted").await, bench.recorded("@pending").await), (None, None));
 }

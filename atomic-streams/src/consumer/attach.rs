@@ -218,6 +218,7 @@ impl<H: Handler> Worker<H> {
             // Somebody has put it back, or a rollback has: what was given up up to there has had its commit, and may come anew.
             self.forget_failures(confirmed);
         }
+        self.adopted.clone_from(&owned.adopted);
         self.careful.attached(&owned, self.token.is_none(), self.settings.max_in_flight);
         if self.careful.is_on() {
             info!(

@@ -6,7 +6,7 @@ use super::restore::damaged;
 use super::unread::REMEDY;
 use crate::error::{Error, ErrorKind};
 use crate::persist::StateError;
-use crate::protocol::{Behind, Cause, Divergence, Failure, Hole, Permanent, SessionEnd, Stop, Transient};
+use crate::protocol::{Behind, Cause, Divergence, Failure, Hole, MAX_ADOPTED, Permanent, SessionEnd, Stop, Transient};
 
 /// How to go on after a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,17 +114,24 @@ pub(super) fn stop(stop: Stop) -> Error {
                  Restore the record from a backup, or allow a new start with `on_record_lost(RecordLost::StartOver)`"
             ),
         ),
-        Stop::GroupInUse { cursor, pending: 0 } => Error::new(
+        Stop::GroupInUse { cursor, pending: 0, .. } => Error::new(
             ErrorKind::GroupInUse,
             format!(
                 "another program made this group (its cursor is at {cursor}). Choose another group name, or take it over at its cursor with `adopt_group()`"
             ),
         ),
-        Stop::GroupInUse { cursor, pending } => Error::new(
+        Stop::GroupInUse { cursor, pending, oldest } => Error::new(
             ErrorKind::GroupInUse,
             format!(
-                "another program made this group (its cursor is at {cursor}) and {pending} of its entries are pending. \
-                 Choose another group name, or let that program acknowledge them and take the group over with `adopt_group()`"
+                "another program made this group (its cursor is at {cursor}) and {pending} of its entries are pending{}. {}",
+                oldest.map_or_else(String::new, |oldest| format!(", the oldest of them {oldest}")),
+                if pending > MAX_ADOPTED {
+                    "At most 10,000 pending ones can be taken over: let that program acknowledge them, and take the group over \
+                     with `adopt_group()`"
+                } else {
+                    "Choose another group name, or stop that program and take the group over with `adopt_group_with_pending()`, \
+                     which handles them first, or let it acknowledge them and use `adopt_group()`"
+                }
             ),
         ),
         Stop::Behind(behind) => Error::new(ErrorKind::StreamReplaced, behind_words(behind)),
@@ -145,7 +152,8 @@ pub(super) fn stop(stop: Stop) -> Error {
             found.chars().take(64).flat_map(char::escape_debug).collect::<String>(),
             match field.as_str() {
                 "@head" => "`token:sequence`",
-                "@position" => "an entry ID",
+                "@position" | "@adopted" => "an entry ID",
+                "@pending" => "IDs of entries",
                 "@trying" => "`ID crashes`",
                 _ => "a number",
             }

@@ -99,6 +99,7 @@ mod tests {
             length: 9,
             vanished: 0,
             lag: Default::default(),
+            adopted: None,
         });
         sequencer.begin_read(Proof { first: id(1), last: id(last), digest: "d".into() });
         (1..=last).map(|ms| sequencer.entry(id(ms), Vec::new().into(), Staged::default())).collect()

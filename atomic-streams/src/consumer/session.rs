@@ -222,6 +222,10 @@ impl<H: Handler> Worker<H> {
                 return Err(Halt::Shutdown);
             }
             self.room(handling).await?;
+            if self.adopted.as_ref().is_some_and(|adopted| adopted.has_done(entry.id)) {
+                self.stage(handling, entry, Changes::default(), Staged::default()).await;
+                return Ok(());
+            }
             self.judge_crashes(entry);
             if let Some((changes, staged)) = self.last_word(entry).map_err(Halt::Stop)? {
                 self.stage(handling, entry, changes, staged).await;

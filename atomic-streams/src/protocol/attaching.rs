@@ -45,7 +45,7 @@ pub enum AttachNext {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
     RecordLost { cursor: EntryId },
-    GroupInUse { cursor: EntryId, pending: u64 },
+    GroupInUse { cursor: EntryId, pending: u64, oldest: Option<EntryId> },
     Behind(Behind),
     Trimmed(Hole),
     Foreign { stream: String, group: String },
@@ -128,7 +128,9 @@ impl Attaching {
             }
             AttachReply::Schema { stored } => AttachNext::Compare { stored },
             AttachReply::Lost { cursor } => AttachNext::Stop(Stop::RecordLost { cursor }),
-            AttachReply::Adopt { cursor, pending } => AttachNext::Stop(Stop::GroupInUse { cursor, pending }),
+            AttachReply::Adopt { cursor, pending, oldest } => {
+                AttachNext::Stop(Stop::GroupInUse { cursor, pending, oldest })
+            }
             AttachReply::Behind(behind) => AttachNext::Stop(Stop::Behind(behind)),
             AttachReply::Trimmed(hole) => AttachNext::Stop(Stop::Trimmed(hole)),
             AttachReply::Foreign { stream, group } => AttachNext::Stop(Stop::Foreign { stream, group }),
@@ -185,6 +187,7 @@ mod tests {
             length: 1,
             vanished: 0,
             lag: Default::default(),
+            adopted: None,
         })
     }
 

@@ -102,6 +102,7 @@ mod tests {
             length: 6,
             vanished: 0,
             lag: Default::default(),
+            adopted: None,
         }
     }
 

@@ -257,6 +257,7 @@ mod tests {
             length: 6,
             vanished: 0,
             lag: Default::default(),
+            adopted: None,
         })
     }
 

@@ -1,6 +1,7 @@
 //! What goes to the server and what comes back: the arguments and replies of the scripts, as types.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::durability::Durability;
 use crate::entry::Fields;
@@ -8,6 +9,7 @@ use crate::id::EntryId;
 use crate::persist::CollectionChanges;
 use crate::staged::Trim;
 
+use super::adopted::Adopted;
 use super::head::Head;
 
 /// Where a new subscription begins.
@@ -27,6 +29,8 @@ pub enum Start {
 pub struct Permissions {
     /// Take over a group that another program made, at its cursor.
     pub adopt_group: bool,
+    /// Also if entries of it are pending: they are handled, and those between them that are not pending are passed over.
+    pub adopt_pending: bool,
     /// Start anew though the record is lost.
     pub start_over: bool,
     /// The stream was replaced by one with lower IDs: read it from its beginning.
@@ -78,6 +82,8 @@ pub struct Owned {
     /// Entries that went unread from the stream, for a renewal to count; below 0, the stream was made anew.
     pub vanished: i64,
     pub lag: Lag,
+    /// What another program has left undone behind the position.
+    pub adopted: Option<Arc<Adopted>>,
 }
 
 /// What the stream holds beyond a position, as far as that is known.
@@ -180,6 +186,8 @@ pub enum AttachReply {
     Adopt {
         cursor: EntryId,
         pending: u64,
+        /// The oldest of them, where the user may ask.
+        oldest: Option<EntryId>,
     },
     Behind(Behind),
     Trimmed(Hole),

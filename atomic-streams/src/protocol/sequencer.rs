@@ -154,6 +154,7 @@ mod tests {
             length: 6,
             vanished: 0,
             lag: Default::default(),
+            adopted: None,
         })
     }
 

@@ -131,6 +131,7 @@ impl Server {
             length: self.stream.len() as u64,
             vanished: 0,
             lag: Lag::default(),
+            adopted: None,
         });
         (reply, Some(Self { record: Some(record), ..self.clone() }))
     }

@@ -127,7 +127,7 @@ fn attach(rng: &mut Rng, worker: usize) -> Attach {
         worker,
         repeated: rng.percent(8),
         start: if rng.percent(30) { None } else { Some(if rng.percent(60) { Where::Start } else { place(rng) }) },
-        permissions: [0; 4].map(|_: u8| rng.percent(25)),
+        permissions: [0; 5].map(|_: u8| rng.percent(25)),
         expired: rng.percent(70),
         other_schema: rng.percent(8),
         full: rng.percent(3),

@@ -4,7 +4,7 @@ pub const INSTANCES: usize = 3;
 
 /// Fields of the record that somebody writes by hand, and what they write: leases that are over or without end, and what
 /// does not belong there.
-pub const BY_HAND: [(&str, &str); 13] = [
+pub const BY_HAND: [(&str, &str); 16] = [
     ("@lease", "0"),
     ("@lease", "1"),
     ("@lease", "99999999999999"),
@@ -18,6 +18,9 @@ pub const BY_HAND: [(&str, &str); 13] = [
     ("@trying", "what"),
     ("@position", "2-0"),
     ("@head", "strange:4"),
+    ("@adopted", "9-0"),
+    ("@pending", "4-0 7-0"),
+    ("@pending", "4-0 x"),
 ];
 
 #[derive(Clone, Debug)]
@@ -127,8 +130,8 @@ pub struct Attach {
     /// The same attempt once more.
     pub repeated: bool,
     pub start: Option<Where>,
-    /// Adopt, start over, read replaced, skip replaced.
-    pub permissions: [bool; 4],
+    /// Adopt, adopt what is pending, start over, read replaced, skip replaced.
+    pub permissions: [bool; 5],
     /// The lease that is there was seen for long enough.
     pub expired: bool,
     pub other_schema: bool,

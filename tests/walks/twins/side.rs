@@ -177,7 +177,7 @@ impl Side {
         };
         let lease = self.sight.record.as_ref().and_then(|record| record.get("@lease"));
         let lease = lease.map(|lease| String::from_utf8_lossy(lease).into_owned());
-        let [adopt_group, start_over, read_replaced, skip_replaced] = attach.permissions;
+        let [adopt_group, adopt_pending, start_over, read_replaced, skip_replaced] = attach.permissions;
         let schema = if attach.other_schema { "other" } else { "schema" };
         let request = AttachRequest {
             instance: format!("instance{}", attach.worker),
@@ -188,7 +188,14 @@ impl Side {
             accepted_schema: schema.into(),
             new_schema: schema.into(),
             expired_lease: lease.filter(|_| attach.expired),
-            permissions: Permissions { adopt_group, start_over, read_replaced, skip_replaced, stop_at_trimmed: false },
+            permissions: Permissions {
+                adopt_group,
+                adopt_pending,
+                start_over,
+                read_replaced,
+                skip_replaced,
+                stop_at_trimmed: false,
+            },
         };
         if attach.full {
             self.place.set_full(true).await;

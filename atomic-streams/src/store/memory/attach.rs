@@ -1,12 +1,15 @@
 //! `attach.lua`, check by check.
 
+use std::sync::Arc;
+
 use super::counting::{Count, Known};
 use super::keys::{ErrorReply, Hash, Keys};
 use super::record::{damage, id, named, number, optional_id, optional_number, unreadable};
 use super::stream::{Group, Stream};
 use crate::id::EntryId;
 use crate::protocol::{
-    AttachReply, AttachRequest, Behind, Cause, Head, Hole, Lag, Owned, Start, Subscription, Token, Trying,
+    Adopted, AttachReply, AttachRequest, Behind, Cause, Head, Hole, Lag, MAX_ADOPTED, Owned, Start, Subscription, Token,
+    Trying,
 };
 
 /// What a record says of itself, to people.
@@ -47,7 +50,12 @@ pub(super) fn attach(
     let head = Head { token, sequence: held.as_ref().map_or(0, |held| held.sequence) };
     write_record(keys, subscription, request, &plan, &head, epoch, held.is_none(), now_us / 1_000)?;
     let stream = keys.make_stream(subscription.stream())?;
-    stream.groups.entry(subscription.group().into()).or_default().marked = true;
+    let group = stream.groups.entry(subscription.group().into()).or_default();
+    if !group.marked && held.is_none() {
+        // The record has them now.
+        group.pending.clear();
+    }
+    group.marked = true;
     if plan.replaced {
         stream.last_id = plan.position;
         last_id = plan.position;
@@ -68,6 +76,7 @@ pub(super) fn attach(
         length,
         vanished: plan.vanished,
         lag: Lag::default(),
+        adopted: plan.adopted.map(Arc::new),
     };
     owned.lag = Lag::of(&owned, added);
     Ok(AttachReply::Owned(owned))
@@ -85,6 +94,7 @@ struct Held {
     processed: i64,
     base: Option<i64>,
     settled: EntryId,
+    adopted: Option<Adopted>,
 }
 
 /// Where an attach begins.
@@ -96,16 +106,17 @@ struct Plan {
     vanished: i64,
     /// Later IDs must be made to follow the position.
     replaced: bool,
+    adopted: Option<Adopted>,
 }
 
 impl Plan {
     fn new(position: EntryId, base: Option<i64>, settled: EntryId) -> Self {
-        Self { position, base, settled, vanished: 0, replaced: false }
+        Self { position, base, settled, vanished: 0, replaced: false, adopted: None }
     }
 
     /// What the stream has counted has nothing to do with what was read before.
     fn anew(position: EntryId, base: i64, replaced: bool) -> Self {
-        Self { position, base: Some(base), settled: position, vanished: -1, replaced }
+        Self { position, base: Some(base), settled: position, vanished: -1, replaced, adopted: None }
     }
 }
 
@@ -154,6 +165,7 @@ fn examine(
         lease,
         is_anothers: instance != request.instance,
         trying: Trying::parse(&text("@trying")),
+        adopted: Adopted::parse(&text("@adopted"), &text("@pending")),
     }))
 }
 
@@ -178,19 +190,24 @@ fn decide(
     let processed = held.map_or(0, |held| held.processed);
     let may = request.permissions;
     let mut plan = match (held, group) {
-        (Some(held), _) => Plan::new(held.position, held.base, held.settled),
+        (Some(held), _) => Plan { adopted: held.adopted.clone(), ..Plan::new(held.position, held.base, held.settled) },
         (None, Some(group)) if group.marked && !may.start_over => {
             return Ok(Err(AttachReply::Lost { cursor: group.cursor }));
         }
-        (None, Some(group)) if !group.marked && (group.pending > 0 || !may.adopt_group) => {
-            return Ok(Err(AttachReply::Adopt { cursor: group.cursor, pending: group.pending }));
+        (None, Some(group)) if !group.marked && !may_adopt(group, request) => {
+            let (pending, oldest) = (group.pending.len() as u64, group.pending.first().copied());
+            return Ok(Err(AttachReply::Adopt { cursor: group.cursor, pending, oldest }));
         }
         (None, group) => {
-            let position = match (group, request.start) {
-                (Some(group), _) if !group.marked => group.cursor,
-                (_, Start::Beginning) => EntryId::MIN,
-                (_, Start::End) => last_id,
-                (_, Start::After(id)) => id,
+            let foreign = group.filter(|group| !group.marked);
+            let left = foreign.and_then(left_undone);
+            let position = match (&left, foreign, request.start) {
+                // Those between that are not pending are done: they are read, and passed over.
+                (Some((oldest, _)), ..) => stream.last_before(*oldest).unwrap_or(EntryId::MIN),
+                (None, Some(group), _) => group.cursor,
+                (_, _, Start::Beginning) => EntryId::MIN,
+                (_, _, Start::End) => last_id,
+                (_, _, Start::After(id)) => id,
             };
             let first = stream.entries.first();
             let base = if position == last_id {
@@ -198,7 +215,7 @@ fn decide(
             } else {
                 first.is_none_or(|first| position < first.id).then_some(gone)
             };
-            Plan::new(position, base, position)
+            Plan { adopted: left.map(|(_, adopted)| adopted), ..Plan::new(position, base, position) }
         }
     };
     plan.replaced = last_id < plan.position;
@@ -222,7 +239,20 @@ fn decide(
         }
         plan.vanished = vanished;
     }
+    plan.adopted.take_if(|adopted| adopted.up_to() <= plan.position);
     Ok(Ok(plan))
+}
+
+/// Whether a group of another program may be taken over.
+fn may_adopt(group: &Group, request: &AttachRequest) -> bool {
+    let (may, pending) = (request.permissions, group.pending.len() as u64);
+    may.adopt_group && (pending == 0 || (may.adopt_pending && pending <= MAX_ADOPTED))
+}
+
+/// The oldest pending entry up to the cursor, and what is left undone with it.
+fn left_undone(group: &Group) -> Option<(EntryId, Adopted)> {
+    let oldest = group.pending.first().filter(|oldest| **oldest <= group.cursor)?;
+    Some((*oldest, Adopted::new(group.cursor, group.pending.iter().copied())))
 }
 
 #[allow(clippy::too_many_arguments, reason = "everything that a record holds")]
@@ -255,6 +285,12 @@ fn write_record(
             ("@schema", request.new_schema.clone()),
             ("@created", now_ms.to_string()),
         ]);
+    }
+    match &plan.adopted {
+        Some(adopted) => {
+            fields.extend([("@adopted", adopted.up_to().to_string()), ("@pending", adopted.pending_text())])
+        }
+        None => keys.delete_fields(subscription.record(), &["@adopted", "@pending"])?,
     }
     keys.set_fields(subscription.record(), fields.iter().map(|(name, value)| (*name, value.as_bytes())))
 }

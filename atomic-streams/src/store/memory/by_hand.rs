@@ -127,14 +127,17 @@ impl MemoryStore {
             cursor: group.cursor,
             entries_read: group.entries_read,
             lag: stream.lag(group),
-            pending: group.pending,
+            pending: group.pending.len() as u64,
         })
     }
 
-    /// Makes a group as another program would, on a stream that is made if it is not there.
+    /// Makes a group as another program would that has taken the first `pending` entries and not acknowledged them, on a stream
+    /// that is made if it is not there.
     pub fn set_foreign_group(&self, stream: &str, group: &str, cursor: EntryId, pending: u64) {
         self.shared.by_hand(|server| {
             if let Ok(stream) = server.keys.make_stream(stream) {
+                let first = usize::try_from(pending).unwrap_or(usize::MAX);
+                let pending = stream.entries.iter().take(first).map(|entry| entry.id).collect();
                 stream.groups.insert(group.into(), Group { cursor, pending, ..Group::default() });
             }
         });

@@ -35,10 +35,10 @@ pub(super) fn optional_number(record: &Hash, name: &str) -> Result<Option<i64>, 
 
 /// The first field that holds something else than the scripts write, and the beginning of what it holds.
 pub(super) fn damage(record: &Hash) -> Option<(&'static str, String)> {
-    let fields = ["@head", "@lease", "@epoch", "@position", "@processed", "@base", "@trying"];
+    let fields = ["@head", "@lease", "@epoch", "@position", "@processed", "@base", "@trying", "@adopted", "@pending"];
     let mut found = fields.into_iter().map(|field| (field, named(record, field)));
     let (field, text) = found.find(|(field, text)| match (*field, text) {
-        ("@base" | "@trying", None) => false,
+        ("@base" | "@trying" | "@adopted" | "@pending", None) => false,
         (field, text) => !is_sound(field, text.as_deref().unwrap_or_default()),
     })?;
     Some((field, text.unwrap_or_default().chars().take(256).collect()))
@@ -56,6 +56,8 @@ fn is_sound(field: &str, text: &str) -> bool {
         "@trying" => {
             text.split_once(' ').is_some_and(|(entry, crashes)| is_id(entry) && is_whole(crashes, u64::from(u32::MAX)))
         }
+        "@adopted" => text.is_empty() || is_id(text),
+        "@pending" => text.split_ascii_whitespace().all(is_id),
         _ => is_whole(text, MOST),
     }
 }

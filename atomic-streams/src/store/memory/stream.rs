@@ -1,6 +1,6 @@
 //! One stream with its groups, and the commands that change it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::entries::Entries;
 use super::keys::ErrorReply;
@@ -29,7 +29,7 @@ pub(super) struct Group {
     /// It holds the consumer by which a lost record is told from a new subscription.
     pub marked: bool,
     /// Entries that somebody has taken and not acknowledged.
-    pub pending: u64,
+    pub pending: BTreeSet<EntryId>,
 }
 
 impl Stream {
@@ -39,6 +39,12 @@ impl Stream {
 
     pub fn has(&self, id: EntryId) -> bool {
         self.entries.get(id).is_some()
+    }
+
+    /// The last entry before this ID.
+    pub fn last_before(&self, id: EntryId) -> Option<EntryId> {
+        let before = self.entries.count_before(id).checked_sub(1)?;
+        self.entries.iter().nth(before).map(|entry| entry.id)
     }
 
     /// The ID that `XADD … *` gives at this time: above the last one, whatever the clock says.

@@ -138,9 +138,8 @@ fn needs(keys: &Keys, name: &str, stream: &Stream, reader: &Reader) -> Result<Ve
     }
     if let Some(group) = group.filter(|_| !ours) {
         all.push(need(group.cursor, false, Some(group.cursor), Holding::Behind));
-        if group.pending > 0 {
-            // Which ones they are is not kept here: any of them.
-            all.push(need(EntryId::MIN, true, Some(group.cursor), Holding::Pending));
+        if let Some(oldest) = group.pending.first() {
+            all.push(need(*oldest, true, Some(group.cursor), Holding::Pending));
         }
     }
     Ok(all)

@@ -1,5 +1,6 @@
 //! Replies as types.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, Value};
@@ -8,7 +9,7 @@ use super::parts::Parts;
 use crate::entry::{Entry, Fields};
 use crate::id::EntryId;
 use crate::protocol::{
-    AttachReply, Divergence, Failure, Head, Lag, Owned, Permanent, Renewed, Step, StepReply, Transient, Trying,
+    Adopted, AttachReply, Divergence, Failure, Head, Lag, Owned, Permanent, Renewed, Step, StepReply, Transient, Trying,
 };
 use crate::store::{Loaded, Requeued, Scanned, StoreError, Waiting};
 
@@ -59,7 +60,11 @@ pub(super) fn attach(value: Value) -> Result<AttachReply, StoreError> {
         "STALE" => AttachReply::Stale { attempt: parts.number()? },
         "SCHEMA" => AttachReply::Schema { stored: parts.text()? },
         "LOST" => AttachReply::Lost { cursor: parts.id()? },
-        "ADOPT" => AttachReply::Adopt { cursor: parts.id()?, pending: parts.number()? },
+        "ADOPT" => AttachReply::Adopt {
+            cursor: parts.id()?,
+            pending: parts.number()?,
+            oldest: parts.optional_text()?.and_then(|id| id.parse().ok()),
+        },
         "BEHIND" => AttachReply::Behind(parts.behind()?),
         "TRIMMED" => AttachReply::Trimmed(parts.hole()?),
         "FOREIGN" => AttachReply::Foreign { stream: parts.text()?, group: parts.text()? },
@@ -82,6 +87,7 @@ fn owned(parts: &mut Parts) -> Result<Owned, StoreError> {
     let abandoned = parts.number::<u64>()? == 1;
     let trying = Trying::parse(&parts.text()?);
     let vanished = parts.number()?;
+    let adopted = Adopted::parse(&parts.text()?, &parts.text()?).map(Arc::new);
     let mut owned = Owned {
         head,
         epoch,
@@ -96,6 +102,7 @@ fn owned(parts: &mut Parts) -> Result<Owned, StoreError> {
         length,
         vanished,
         lag: Lag::default(),
+        adopted,
     };
     owned.lag = Lag::of(&owned, added);
     Ok(owned)

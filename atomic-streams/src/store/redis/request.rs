@@ -34,6 +34,7 @@ pub(super) fn attach(scripts: &Scripts, subscription: &Subscription, request: &A
     let may = request.permissions;
     let letters = [
         (may.adopt_group, 'a'),
+        (may.adopt_pending, 'p'),
         (may.start_over, 'n'),
         (may.read_replaced, 'r'),
         (may.skip_replaced, 's'),
