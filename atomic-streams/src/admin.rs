@@ -1,5 +1,6 @@
 //! Looking after subscriptions from outside: who has which, how far behind, and going back.
 
+mod create;
 mod refusals;
 mod state;
 mod streams;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use redis::Client;
 use tokio::sync::Mutex;
 
+pub use self::create::{Created, NewRecord};
 use self::refusals::{changing, copy_name};
 pub(crate) use self::refusals::{declined, failed, named};
 pub use self::state::StoredState;

@@ -19,7 +19,7 @@ pub(crate) use collection::{MAX_PART_BYTES, MAX_PART_ENTRIES, plain_value};
 pub use migrate::StateFields;
 pub use msgpack::{MAX_DEPTH, MAX_FIELD_BYTES, StateError};
 pub(crate) use msgpack::{decode_value, encode_value};
-pub(crate) use plan::{Plan, Source, Stored};
+pub(crate) use plan::{Plan, Source, Stored, UNKNOWN_TYPE};
 pub use schema::{Field, Schema};
 #[doc(hidden)]
 pub use snapshot::Changes;

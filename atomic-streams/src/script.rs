@@ -69,5 +69,7 @@ pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| Script::new(includ
 pub(crate) static KEEP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/keep.lua")));
 pub(crate) static PUT_BACK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/put_back.lua")));
 
+pub(crate) static CREATE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/create.lua")));
+
 /// This one is for whoever examines a server.
 pub(crate) static RIGHTS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/rights.lua")));

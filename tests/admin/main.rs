@@ -7,12 +7,14 @@
 //! | `typed` | state read into the struct that it is of |
 //! | `moving` | seek and reset, at rest and under a running consumer |
 //! | `removing` | delete |
+//! | `creating` | subscriptions made from outside |
 //! | `copying` | copies: kept, listed, put back, dropped |
 //! | `streams` | what streams say of themselves, and their entries |
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod copying;
+mod creating;
 mod looking;
 mod moving;
 mod removing;

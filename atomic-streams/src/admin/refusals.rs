@@ -30,6 +30,30 @@ pub(crate) fn declined(why: Declined) -> Error {
         Declined::WrongType { key, holds } => {
             (ErrorKind::WrongType, format!("`{key}` holds a {holds}: rename or remove it"))
         }
+        Declined::There => (
+            ErrorKind::InUse,
+            "there is such a subscription already: choose another group, or delete that one first".to_owned(),
+        ),
+        Declined::Lost { cursor } => (
+            ErrorKind::RecordLost,
+            format!(
+                "its record is gone although its group is there (the cursor is at {cursor}): delete what is left of it first, or \
+                 restore the record from a backup"
+            ),
+        ),
+        Declined::Adopt { cursor, pending } => (
+            ErrorKind::GroupInUse,
+            format!(
+                "another program has a group of this name (its cursor is at {cursor}, {pending} entries are pending): choose \
+                 another name, or remove that group if nobody uses it"
+            ),
+        ),
+        Declined::Moved { holds } => (
+            ErrorKind::InUse,
+            format!(
+                "it was to be made of what had been read, and that has changed: the position is now {holds:?}. Stop the program that writes it, and try again"
+            ),
+        ),
         Declined::Beyond { last_id } => (
             ErrorKind::InvalidConfig,
             format!("the position is behind the end of the stream, whose last ID is {last_id}: give an earlier one"),

@@ -55,7 +55,7 @@ impl<H: Handler> Worker<H> {
         }
         guard("restoring the state", || self.snapshot.restore(&mut self.handler, &restored, &self.initial))
             .unwrap_or_else(|panic| Err(StateError::new(panic)))
-            .map_err(damaged)?;
+            .map_err(if stored.is_from_outside() { Stored::unfit } else { damaged })?;
 
         let mut sequencer = Sequencer::new(owned);
         let fields = self.schema.fields();

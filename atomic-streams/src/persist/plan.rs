@@ -10,6 +10,10 @@ use super::migrate::{Migrate, StateFields};
 use super::msgpack::{MAX_FIELD_BYTES, StateError, too_long};
 use super::schema::{Field, Schema};
 use crate::entry::{in_short, shown};
+use crate::error::{Error, ErrorKind};
+
+/// The type of a field whose value came from outside: whether it fits is found when it is decoded. No type has this name.
+pub(crate) const UNKNOWN_TYPE: &str = "?";
 
 /// The schema as the record holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,20 @@ impl Stored {
                 in_short(error)
             ))
         })
+    }
+
+    /// Whether its values came from outside.
+    pub fn is_from_outside(&self) -> bool {
+        self.fields.values().any(|of| of == UNKNOWN_TYPE)
+    }
+
+    /// The error of a value that is not of its field's type, though it came from outside and not by damage.
+    pub fn unfit(error: StateError) -> Error {
+        let words = format!(
+            "the state came from outside, and does not fit this handler's fields: {error}. Correct the type of the field, or delete the \
+             subscription and bring its state in anew"
+        );
+        Error::new(ErrorKind::SchemaMismatch, words).with_source(error)
     }
 
     pub fn text(&self) -> String {
@@ -182,7 +200,7 @@ impl Schema {
 impl Field {
     /// Whether it can be restored from what is stored under this type.
     fn accepts(&self, stored: &str) -> bool {
-        if *stored == self.type_name {
+        if *stored == self.type_name || stored == UNKNOWN_TYPE {
             return true;
         }
         let Some(kind) = self.collection else { return false };

@@ -30,7 +30,10 @@ pub(super) fn fill<S: Persistable>(
         ));
     }
     for (index, (source, field)) in plan.sources.iter().zip(schema.fields()).enumerate() {
-        let damaged = |error: StateError| damaged(error.in_field(field.name()));
+        let damaged = |error: StateError| {
+            let error = error.in_field(field.name());
+            if text.is_from_outside() { Stored::unfit(error) } else { damaged(error) }
+        };
         match source {
             Source::Default => state.set_default(index),
             Source::Value(name) => {

@@ -118,6 +118,20 @@ pub struct PutBack {
     pub trimmed_up_to: Option<EntryId>,
 }
 
+/// What making a subscription from outside did, or would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Created {
+    /// Where it goes on.
+    pub position: EntryId,
+    /// The newest ID that the stream has given.
+    pub last_id: EntryId,
+    /// Entries that the stream holds.
+    pub length: u64,
+    /// Entries behind the position may have been trimmed: the stream begins with this one.
+    pub trimmed_up_to: Option<EntryId>,
+}
+
 /// A kept copy of a record and its collections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -181,6 +195,21 @@ pub(crate) enum Declined {
     },
     WrongType {
         key: String,
+        holds: String,
+    },
+    /// There is such a subscription.
+    There,
+    /// Its group is there, and its record is not.
+    Lost {
+        cursor: EntryId,
+    },
+    /// Another program has a group of that name.
+    Adopt {
+        cursor: EntryId,
+        pending: u64,
+    },
+    /// The string that was to be as it was holds this.
+    Moved {
         holds: String,
     },
     /// The position is behind the end of the stream.

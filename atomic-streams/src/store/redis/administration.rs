@@ -1,6 +1,7 @@
 //! The scripts of administration: each does one thing wholly, or says why not.
 
 mod streams;
+mod creating;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -58,11 +59,16 @@ impl Administration {
 
     /// Runs a script; one that the server does not know has done nothing, and is sent whole.
     async fn run(&mut self, script: &Script, keys: &[String], arguments: &[&str]) -> Result<Parts, StoreError> {
-        let call = |by: &str, what: &str| {
+        self.run_command(script, |by, what| {
             let mut command = redis::cmd(by);
             command.arg(what).arg(keys.len()).arg(keys).arg(arguments);
             command
-        };
+        })
+        .await
+    }
+
+    /// The same for a command that `call` makes of how to call the script, and of its name or text.
+    async fn run_command(&mut self, script: &Script, call: impl Fn(&str, &str) -> Cmd) -> Result<Parts, StoreError> {
         match self.query(&call("EVALSHA", &script.sha)).await {
             Err(StoreError { failure: Failure::Transient(Transient::ScriptsFlushed), .. }) => {
                 Parts::of(self.query(&call("EVAL", &script.text)).await?)
@@ -354,6 +360,10 @@ fn declined(what: &str, parts: &mut Parts) -> Result<Declined, StoreError> {
         "BEYOND" => Declined::Beyond { last_id: parts.id()? },
         "RUNNING" => Declined::Running { owner: parts.text()?, left_ms: parts.number()? },
         "EXISTS" => Declined::Exists,
+        "THERE" => Declined::There,
+        "LOST" => Declined::Lost { cursor: parts.id()? },
+        "ADOPT" => Declined::Adopt { cursor: parts.id()?, pending: parts.number()? },
+        "MOVED" => Declined::Moved { holds: parts.text()? },
         "LARGE" => Declined::Large { entries: parts.number()? },
         "CHANGED" => Declined::Changed,
         other => return Err(StoreError::unexpected(other)),
