@@ -5,6 +5,7 @@
 //! | `args` | what can be asked for |
 //! | `connect` | the server that is asked |
 //! | `commands` | one file a command: gets the data, returns a view |
+//! | `import` | what other programs have kept |
 //! | `view` | a view as a table or as JSON; times, colours |
 //! | `exit` | how it went |
 
@@ -12,6 +13,7 @@ mod args;
 mod commands;
 mod connect;
 mod exit;
+mod import;
 mod view;
 
 use std::process::ExitCode;

@@ -23,8 +23,8 @@ use crate::error::ErrorKind;
 use crate::id::EntryId;
 use crate::protocol::{Parking, Subscription, Timing};
 use crate::random;
-pub use crate::store::administration::{Deleted, Inspection, Kept, Lease, Moved, PutBack, StreamSummary};
 use crate::store::administration::{Collections, Declined, State, Target, collections_of};
+pub use crate::store::administration::{Deleted, Inspection, Kept, Lease, Moved, PutBack, StreamSummary};
 use crate::store::redis::{Administration, Answer, Asker, Connector, Origin, Sentinel};
 
 /// Fields and entries that [`Admin::state`] reads at most: the server is busy for as long as it takes to copy them.

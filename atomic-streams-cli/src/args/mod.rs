@@ -2,6 +2,7 @@
 
 mod changing;
 mod common;
+mod importing;
 mod letters;
 mod looking;
 mod when;
@@ -10,6 +11,7 @@ use clap::{Parser, Subcommand};
 
 pub use self::changing::{CopiesCommand, DeleteArgs, KeepArgs, MoveArgs, PublishArgs, ResetArgs, TrimArgs};
 pub use self::common::{ColorChoice, Consent, OutputArgs, ServerArgs, Subscription};
+pub use self::importing::ImportArgs;
 pub use self::letters::{Chosen, Filter, LettersCommand};
 pub use self::looking::{DoctorArgs, LagArgs, ManArgs, StateArgs, TailArgs};
 pub use self::when::Place;
@@ -80,6 +82,15 @@ Examples:
   atomic-streams publish sales --object '{\"sku\": \"A-1\", \"quantity\": 2}'
   jq -c '.[]' sales.json | atomic-streams publish sales --object -")]
     Publish(PublishArgs),
+    /// Go on where a consumer of the Python library `atomic-redis-streams` has stopped, with its state
+    ///
+    /// Its position and the attributes of its handler become a new subscription, in one step. Attributes may be None, bool, int, float,
+    /// str, bytes, list, tuple, dict and set; no pickle is run. The Rust handler needs fields of the same names, whose types are
+    /// compared when it starts.
+    #[command(after_help = "\
+Example:
+  atomic-streams import-python sales inventory-tracker --state inventory --rename _stock=stock --dry-run")]
+    ImportPython(ImportArgs),
     /// A script that completes commands, for your shell to load
     ///
     /// For bash: atomic-streams completions bash > ~/.local/share/bash-completion/completions/atomic-streams

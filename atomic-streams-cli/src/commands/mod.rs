@@ -4,6 +4,7 @@ mod consent;
 mod copies;
 mod delete;
 mod doctor;
+mod import_python;
 mod lag;
 mod letters;
 mod ls;
@@ -38,6 +39,7 @@ pub async fn run(args: Args, screen: &Screen) -> Result<Box<dyn View>, Failure> 
         Command::DeadLetters(command) => letters::run(&server()?, command).await?,
         Command::Trim(args) => Box::new(trim::run(&server()?, &args).await?),
         Command::Publish(args) => Box::new(publish::run(&server()?, args).await?),
+        Command::ImportPython(args) => Box::new(import_python::run(&server()?, &args).await?),
         Command::Completions { shell } => Box::new(manual::completions(shell)),
         Command::Man(args) => Box::new(manual::manual(&args)?),
     })

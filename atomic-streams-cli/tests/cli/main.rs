@@ -8,6 +8,7 @@
 //! | `moving` | seek, reset, delete, copies, at rest and under a running consumer |
 //! | `letters` | dead letters: looking, searching, putting back, dropping, unparking |
 //! | `adding` | publish and trim |
+//! | `importing` | moving over from the Python library |
 //! | `consenting` | asking before something is done, and dry runs |
 //! | `reaching` | TLS with certificates of one's own, sentinels |
 //! | `ending` | exit codes, broken pipes, secrets |
@@ -20,6 +21,7 @@ mod adding;
 mod consenting;
 mod ending;
 mod help;
+mod importing;
 mod letters;
 mod looking;
 mod moving;

@@ -1,7 +1,7 @@
 //! The scripts of administration: each does one thing wholly, or says why not.
 
-mod streams;
 mod creating;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
