@@ -242,7 +242,8 @@ async fn the_python_library_itself_runs_stops_and_is_gone_on_from() {
     };
     at(&shop, 50).await;
     let error = shop.run(LINE).await.refused(4);
-    assert!(error.contains("seems to be running"), "{error}");
+    // Under load it is more often seen by what it writes than by its connection.
+    assert!(error.contains("seems to be running") || error.contains("that has changed"), "{error}");
     at(&shop, 300).await;
     drop(python.stdin.take());
     assert!(python.wait().await.unwrap().success());
