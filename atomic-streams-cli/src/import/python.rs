@@ -21,6 +21,9 @@ const MAX_NAMED: usize = 20;
 /// A client that asked so many seconds ago at most may ask again.
 const RECENT_S: u64 = 2;
 
+/// Names and pickles, as they lie there.
+type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What is kept of one consumer, all of one instant.
 pub struct Kept {
     pub index_key: String,
@@ -46,7 +49,7 @@ pub async fn read(
     if let Some(state_key) = &state_key {
         both.cmd("HGETALL").arg(state_key);
     }
-    let (index, state): (Option<Vec<u8>>, Vec<(Vec<u8>, Vec<u8>)>) = match &state_key {
+    let (index, state): (Option<Vec<u8>>, Attributes) = match &state_key {
         Some(_) => both.query_async(redis).await.map_err(unreadable)?,
         None => (both.query_async::<(Option<Vec<u8>>,)>(redis).await.map_err(unreadable)?.0, Vec::new()),
     };

@@ -9,9 +9,10 @@ use redis::AsyncCommands;
 use redis::streams::StreamRangeReply;
 use serde::Deserialize;
 use serde_json::json;
-use support::eventually;
+use support::{Proxy, eventually};
 use tokio::process::Command;
 
+use crate::ran::{run_with, words};
 use crate::shop::{INVENTORY, Shop};
 
 const INDEX: &str = "atomic_streams:index:sales:inventory-tracker";
@@ -208,6 +209,25 @@ async fn a_client_that_reads_as_python_does_is_taken_for_a_running_consumer() {
     shop.run(&format!("{LINE} --url {url} --dry-run")).await.done();
     shop.run(&format!("{LINE} --stopped")).await.done();
     reading.abort();
+}
+
+#[tokio::test]
+async fn a_position_that_moves_at_the_last_moment_is_seen() {
+    let (mut shop, _) = recorded().await;
+    let proxy = Proxy::start(shop.server.addr()).await;
+    let hold = proxy.hold_requests_containing(RECORD.as_bytes());
+    let url = proxy.url();
+    let running = tokio::spawn(async move {
+        let words = words(LINE);
+        run_with(Some(&url), &words.iter().map(String::as_str).collect::<Vec<_>>(), "").await
+    });
+    hold.wait_until_held().await;
+    let () = shop.redis.set(INDEX, shop.id(4).to_string()).await.unwrap();
+    hold.release();
+    let error = running.await.unwrap().refused(4);
+    assert!(error.contains("has changed") && error.contains(&shop.id(4).to_string()), "{error}");
+    let exists: bool = shop.redis.exists(RECORD).await.unwrap();
+    assert!(!exists);
 }
 
 /// With the library itself, where pip can fetch it; the bytes above are as it writes them.

@@ -158,10 +158,10 @@ fn nothing_that_is_cut_changed_or_made_up_does_harm() {
     };
     let mut read_ones = 0;
     for bytes in PLAIN.iter().chain(&SETS) {
-        for end in 0..bytes.len().min(600) {
+        for end in 0..bytes.len().min(300) {
             assert!(read(&bytes[..end]).is_err());
         }
-        for _ in 0..3_000 {
+        for _ in 0..400 {
             let mut changed = bytes.to_vec();
             for _ in 0..1 + random() % 3 {
                 let at = random() % changed.len();
@@ -173,7 +173,7 @@ fn nothing_that_is_cut_changed_or_made_up_does_harm() {
             }
         }
     }
-    assert!(read_ones > 100, "{read_ones}");
+    assert!(read_ones > 20, "{read_ones}");
     for first in 0..=255_u8 {
         for second in 0..=255 {
             let _ = read(&[first, second, b'.']);
