@@ -80,6 +80,13 @@
 //! are not part of it; [`Message::idempotency_key`] helps with those.
 //!
 //! Redis 7.0 or later, or Valkey, is needed; it runs nothing beside it.
+//!
+//! # Guides
+//!
+//! [Running in production](https://github.com/atomic-streams/atomic-streams/blob/main/docs/production.md),
+//! [troubleshooting by symptom](https://github.com/atomic-streams/atomic-streams/blob/main/docs/troubleshooting.md),
+//! [moving over](https://github.com/atomic-streams/atomic-streams/blob/main/docs/moving-over.md) from the Python library
+//! or from a loop of `XREADGROUP`.
 
 pub mod admin;
 mod builder;

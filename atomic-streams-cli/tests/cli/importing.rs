@@ -71,7 +71,7 @@ async fn goes_on(shop: &mut Shop, sales: &[(&str, i64)]) {
 }
 
 /// Three sales that Python has handled, as Python 3.11 and the library 0.1.0 leave them, and two that it has not.
-async fn recorded() -> (Shop, Vec<(&'static str, i64)>) {
+pub(crate) async fn recorded() -> (Shop, Vec<(&'static str, i64)>) {
     let mut shop = Shop::empty().await;
     let sales = vec![("A-1", 2), ("B-7", 1), ("A-1", 4), ("C-3", 5), ("B-7", 3)];
     for (n, (sku, quantity)) in sales.iter().enumerate() {

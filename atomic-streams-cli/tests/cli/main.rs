@@ -13,6 +13,7 @@
 //! | `reaching` | TLS with certificates of one's own, sentinels |
 //! | `ending` | exit codes, broken pipes, secrets |
 //! | `help` | help texts, completions and manuals |
+//! | `guides` | docs/troubleshooting.md and docs/moving-over.md |
 //! | `page` | docs/command-line.md |
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -20,6 +21,7 @@
 mod adding;
 mod consenting;
 mod ending;
+mod guides;
 mod help;
 mod importing;
 mod letters;
