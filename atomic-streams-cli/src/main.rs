@@ -6,6 +6,7 @@
 //! | `connect` | the server that is asked |
 //! | `commands` | one file a command: gets the data, returns a view |
 //! | `import` | what other programs have kept |
+//! | `top` | the live view |
 //! | `view` | a view as a table or as JSON; times, colours |
 //! | `exit` | how it went |
 
@@ -14,6 +15,7 @@ mod commands;
 mod connect;
 mod exit;
 mod import;
+mod top;
 mod view;
 
 use std::process::ExitCode;

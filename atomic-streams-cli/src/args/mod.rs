@@ -16,6 +16,7 @@ pub use self::letters::{Chosen, Filter, LettersCommand};
 pub use self::looking::{DoctorArgs, LagArgs, ManArgs, StateArgs, TailArgs};
 pub use self::when::Place;
 use crate::exit::Exit;
+use crate::top::TopArgs;
 
 /// Look after subscriptions of atomic-streams: who has them, how far behind they are, what failed; and go back.
 #[derive(Debug, Parser)]
@@ -100,4 +101,6 @@ Example:
     },
     /// The manual page, for `man -l -`
     Man(ManArgs),
+    /// All subscriptions live, on the full screen: rates, lag over time, what needs somebody; ? for help
+    Top(TopArgs),
 }

@@ -19,6 +19,7 @@ mod trim;
 use crate::args::{Args, Command};
 use crate::connect::Server;
 use crate::exit::Failure;
+use crate::top;
 use crate::view::{Screen, View};
 
 /// Does what is asked for.
@@ -42,5 +43,6 @@ pub async fn run(args: Args, screen: &Screen) -> Result<Box<dyn View>, Failure> 
         Command::ImportPython(args) => Box::new(import_python::run(&server()?, &args).await?),
         Command::Completions { shell } => Box::new(manual::completions(shell)),
         Command::Man(args) => Box::new(manual::manual(&args)?),
+        Command::Top(args) => Box::new(top::run(server()?, &args, screen).await?),
     })
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 pub use self::progress::{progress, spinner};
 pub use self::screen::{Look, Screen};
 pub use self::subscription::Standing;
-pub use self::table::{Cell, Hue, Table};
+pub use self::table::{Cell, Hue, Table, one_line};
 use crate::exit::Exit;
 
 /// What a command returns: its JSON is what serde makes of it.

@@ -20,6 +20,8 @@ pub struct Inspection {
     pub owner: String,
     /// Takeovers so far.
     pub epoch: u64,
+    /// Token and sequence number of the last commit.
+    pub head: String,
     /// Whether somebody works on it.
     pub lease: Lease,
     /// The last entry whose effects are committed.
@@ -36,6 +38,12 @@ pub struct Inspection {
     pub length: u64,
     /// Its oldest entry.
     pub first_id: Option<EntryId>,
+    /// Entries of all that the stream has ever had that were neither handled nor are left to be read: from before the
+    /// subscription began, left out by a seek, trimmed or deleted unread. Where it grows under one epoch, entries go unread.
+    ///
+    /// Exact where the position is outside of what the stream holds; else it may be too low. Below 0, the stream was made
+    /// anew. `None` where the counters do not tell.
+    pub passed_over: Option<i64>,
     /// Names of the state's plain fields.
     pub fields: Vec<String>,
     /// Names of its collections, and how many entries each has.

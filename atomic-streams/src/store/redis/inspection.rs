@@ -32,7 +32,7 @@ pub(super) fn inspection(
     }
     let parked_keys = collections.remove(Parking::FIELD).unwrap_or(0);
     let (last_id, length): (EntryId, u64) = (parts.id()?, parts.number()?);
-    parts.skip()?;
+    let added: i64 = parts.number()?;
     let id = |text: Option<String>| text.and_then(|text| text.parse::<EntryId>().ok());
     let (first_id, waiting) = (id(parts.optional_text()?), id(parts.optional_text()?));
     let (told, memory) = (parts.optional_number()?, parts.optional_number()?);
@@ -42,10 +42,23 @@ pub(super) fn inspection(
     }
     let number = |name: &str| text(name).parse::<u64>().unwrap_or_default();
     let position = text("@position").parse().map_err(|_| StoreError::unexpected(&text("@position")))?;
+    let processed = number("@processed");
     let lease = match number("@lease") {
         0 => Lease::Released,
         until if until > now_ms => Lease::Held { left_ms: until - now_ms },
         until => Lease::Expired { since_ms: now_ms - until },
+    };
+    // What is left is known where the position is outside of what the stream holds; else at least one of its entries was read.
+    let gone_if_left = |left: u64| {
+        i64::try_from(left.saturating_add(processed)).ok().and_then(|accounted| added.checked_sub(accounted))
+    };
+    let passed_over = match (waiting, first_id) {
+        (None, _) => gone_if_left(0),
+        (Some(_), Some(first)) if position < first => gone_if_left(length),
+        _ => text("@base")
+            .parse::<i64>()
+            .ok()
+            .map(|base| gone_if_left(length.saturating_sub(1)).unwrap_or(base).max(base)),
     };
     Ok(Ok(Inspection {
         stream: subscription.stream().to_owned(),
@@ -53,14 +66,16 @@ pub(super) fn inspection(
         record: subscription.record().to_owned(),
         owner: text("@owner"),
         epoch: number("@epoch"),
+        head: text("@head"),
         lease,
         position,
-        processed: number("@processed"),
+        processed,
         lag: if waiting.is_none() { Some(0) } else { told.and_then(|lag| lag.try_into().ok()) },
         lag_ms: waiting.map(|id| now_ms.saturating_sub(id.ms)),
         last_id,
         length,
         first_id,
+        passed_over,
         fields,
         collections,
         parked_keys,

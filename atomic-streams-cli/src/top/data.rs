@@ -1,0 +1,210 @@
+//! Asks the server: a round of looks becomes a [`Snapshot`], going through the keys a list of names. Nothing here changes anything.
+
+mod ask;
+mod letters;
+mod search;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use atomic_streams::admin::{Admin, Inspection};
+use atomic_streams::{EntryId, Error, ErrorKind, redis};
+use tokio::task::JoinSet;
+
+use self::ask::{Asking, Trouble, list, patiently, text};
+use self::letters::Tallies;
+pub(crate) use self::search::Search;
+use super::plan::Ask;
+use super::snapshot::{Look, Name, Record, Seen, Snapshot, State};
+use crate::connect::Server;
+
+/// Looks that are under way at once, each over a connection of its own.
+const LANES: usize = 4;
+
+/// A state is read where its collections have no more entries than this, and its record no more bytes.
+const MAX_STATE_ENTRIES: u64 = 1_000;
+const MAX_STATE_BYTES: u64 = 256 << 10;
+
+/// Characters of a field's JSON that are kept.
+const MAX_JSON: usize = 4_096;
+
+/// Says what time it is, since the start.
+pub(crate) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// Looks at subscriptions, round after round.
+pub(crate) struct Watch {
+    lanes: Vec<Admin>,
+    asking: Asking,
+    tallies: Tallies,
+    /// The state that was read last, and the commit that it is of.
+    state: Option<(Name, Commit, State)>,
+    clock: Clock,
+}
+
+/// Which commit a record shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Commit {
+    epoch: u64,
+    position: EntryId,
+    processed: u64,
+}
+
+impl Watch {
+    pub fn new(server: &Arc<Server>, clock: Clock) -> Result<Self, Error> {
+        let lanes = (0..LANES).map(|_| server.admin()).collect::<Result<_, _>>()?;
+        let asking = Asking::new(Arc::clone(server));
+        Ok(Self { lanes, asking, tallies: Tallies::default(), state: None, clock })
+    }
+
+    /// Looks at what is asked for, and at the dead letters in these streams.
+    ///
+    /// # Errors
+    /// The server is not there, in words. What it refuses is said in the snapshot.
+    pub async fn round(&mut self, ask: &Ask, letter_streams: &[String]) -> Result<Snapshot, String> {
+        self.look(ask, letter_streams).await.map_err(Trouble::words)
+    }
+
+    async fn look(&mut self, ask: &Ask, letter_streams: &[String]) -> Result<Snapshot, Trouble> {
+        let mut snapshot = Snapshot { looks: self.looks(&ask.names).await?, ..Snapshot::default() };
+        let refused = snapshot.looks.iter().find_map(|look| match &look.seen {
+            Seen::Refused(why) => Some(why.clone()),
+            _ => None,
+        });
+        snapshot.notes.extend(refused);
+        match self.count_standbys(&mut snapshot.looks).await {
+            Err(Trouble::Refused(why)) => snapshot.notes.push(format!("standbys cannot be counted: {why}")),
+            other => other?,
+        }
+        match self.tallies.look(&mut self.asking, letter_streams).await {
+            Ok(notes) => {
+                snapshot.notes.extend(notes);
+                snapshot.letters = Some(self.tallies.by_name());
+            }
+            Err(Trouble::Refused(why)) => snapshot.notes.push(format!("dead letters cannot be counted: {why}")),
+            Err(absent) => return Err(absent),
+        }
+        if let Some(name) = &ask.state_of {
+            let record = snapshot.looks.iter().find(|look| look.name == *name).and_then(|look| look.seen.record());
+            if let Some(record) = record {
+                let state = self.read_state(name, record).await?;
+                snapshot.state = Some((name.clone(), state));
+            }
+        }
+        Ok(snapshot)
+    }
+
+    async fn looks(&self, names: &[Name]) -> Result<Vec<Look>, Trouble> {
+        let queue: Arc<Mutex<VecDeque<Name>>> = Arc::new(Mutex::new(names.iter().cloned().collect()));
+        let mut lanes: JoinSet<Result<Vec<Look>, Trouble>> = JoinSet::new();
+        for admin in self.lanes.iter().take(names.len()) {
+            let (admin, queue, clock) = (admin.clone(), Arc::clone(&queue), Arc::clone(&self.clock));
+            lanes.spawn(async move {
+                let mut looks = Vec::new();
+                loop {
+                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some(name) = next else { return Ok(looks) };
+                    let seen = inspect(&admin, &name).await?;
+                    looks.push(Look { name, at: clock(), seen });
+                }
+            });
+        }
+        let mut looks = Vec::with_capacity(names.len());
+        // The first that finds the server gone ends the others.
+        while let Some(lane) = lanes.join_next().await {
+            looks.extend(lane.map_err(|error| Trouble::Absent(format!("looking ended midway: {error}")))??);
+        }
+        Ok(looks)
+    }
+
+    /// A consumer that waits to take over listens on a channel that is called as the record is.
+    async fn count_standbys(&mut self, looks: &mut [Look]) -> Result<(), Trouble> {
+        let keys: Vec<&str> = looks.iter().filter_map(|look| Some(look.seen.record()?.key.as_str())).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let reply = self.asking.command(redis::cmd("PUBSUB").arg("NUMSUB").arg(keys)).await?;
+        let counts: BTreeMap<String, u64> = list(&reply)
+            .chunks_exact(2)
+            .filter_map(|pair| Some((text(&pair[0]), text(&pair[1]).parse().ok()?)))
+            .collect();
+        for look in looks {
+            if let Seen::Record(record) = &mut look.seen {
+                record.standbys = counts.get(&record.key).copied();
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_state(&mut self, name: &Name, record: &Record) -> Result<State, Trouble> {
+        let commit = Commit { epoch: record.epoch, position: record.position, processed: record.processed };
+        if let Some((of, at, state)) = &self.state
+            && (of, *at) == (name, commit)
+        {
+            return Ok(state.clone());
+        }
+        let is_small = record.memory_bytes.is_some_and(|bytes| bytes <= MAX_STATE_BYTES);
+        let state = if is_small && record.collected() <= MAX_STATE_ENTRIES {
+            match patiently(self.lanes[0].state(&name.stream, &name.group)).await {
+                Ok(stored) => match stored.to_json() {
+                    Ok(json) => State::Fields(fields(&json)),
+                    Err(error) => State::Unreadable(error.to_string()),
+                },
+                Err(Trouble::Refused(why)) => State::Unreadable(why),
+                Err(absent) => return Err(absent),
+            }
+        } else {
+            State::Large
+        };
+        self.state = Some((name.clone(), commit, state.clone()));
+        Ok(state)
+    }
+}
+
+fn fields(json: &serde_json::Value) -> Vec<(String, String)> {
+    let cut = |text: String| if text.len() > MAX_JSON { text.chars().take(MAX_JSON).collect() } else { text };
+    let fields = json.as_object().into_iter().flatten();
+    fields.map(|(name, value)| (name.clone(), cut(value.to_string()))).collect()
+}
+
+async fn inspect(admin: &Admin, name: &Name) -> Result<Seen, Trouble> {
+    let inspecting = async {
+        match admin.inspect(&name.stream, &name.group).await {
+            Ok(found) => Ok(Seen::Record(Box::new(record(found)))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Seen::Gone),
+            Err(error) => Err(error),
+        }
+    };
+    match patiently(inspecting).await {
+        Err(Trouble::Refused(why)) => Ok(Seen::Refused(why)),
+        other => other,
+    }
+}
+
+fn record(found: Inspection) -> Record {
+    Record {
+        key: found.record,
+        owner: found.owner,
+        epoch: found.epoch,
+        head: found.head,
+        lease: found.lease,
+        standbys: None,
+        position: found.position,
+        processed: found.processed,
+        lag: found.lag,
+        lag_ms: found.lag_ms,
+        last_id: found.last_id,
+        first_id: found.first_id,
+        length: found.length,
+        passed_over: found.passed_over,
+        parked_keys: found.parked_keys,
+        trying: found.trying,
+        schema: found.schema,
+        fields: found.fields,
+        collections: found.collections,
+        created_ms: found.created_ms,
+        memory_bytes: found.memory_bytes,
+    }
+}
