@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use atomic_streams::admin::{Admin, Inspection};
+use atomic_streams::redis::Pipeline;
 use atomic_streams::{EntryId, Error, ErrorKind, redis};
 use tokio::task::JoinSet;
 
@@ -24,9 +25,16 @@ use crate::connect::Server;
 /// Looks that are under way at once, each over a connection of its own.
 const LANES: usize = 4;
 
-/// A state is read where its collections have no more entries than this, and its record no more bytes.
+/// A failure that comes sooner may be one of the connections alone.
+const QUICK: Duration = Duration::from_secs(1);
+
+/// A state is read where it has no more than this.
+const MAX_STATE_FIELDS: usize = 200;
 const MAX_STATE_ENTRIES: u64 = 1_000;
 const MAX_STATE_BYTES: u64 = 256 << 10;
+
+/// Kinds of collections, as the keys beside a record name them.
+const KINDS: [&str; 3] = ["map", "set", "deque"];
 
 /// Characters of a field's JSON that are kept.
 const MAX_JSON: usize = 4_096;
@@ -36,12 +44,25 @@ pub(crate) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// Looks at subscriptions, round after round.
 pub(crate) struct Watch {
-    lanes: Vec<Admin>,
-    asking: Asking,
+    server: Arc<Server>,
+    lines: Lines,
     tallies: Tallies,
     /// The state that was read last, and the commit that it is of.
     state: Option<(Name, Commit, State)>,
     clock: Clock,
+}
+
+/// Its connections.
+struct Lines {
+    lanes: Vec<Admin>,
+    asking: Asking,
+}
+
+impl Lines {
+    fn new(server: &Arc<Server>) -> Result<Self, Error> {
+        let lanes = (0..LANES).map(|_| server.admin()).collect::<Result<_, _>>()?;
+        Ok(Self { lanes, asking: Asking::new(Arc::clone(server)) })
+    }
 }
 
 /// Which commit a record shows.
@@ -54,9 +75,8 @@ struct Commit {
 
 impl Watch {
     pub fn new(server: &Arc<Server>, clock: Clock) -> Result<Self, Error> {
-        let lanes = (0..LANES).map(|_| server.admin()).collect::<Result<_, _>>()?;
-        let asking = Asking::new(Arc::clone(server));
-        Ok(Self { lanes, asking, tallies: Tallies::default(), state: None, clock })
+        let lines = Lines::new(server)?;
+        Ok(Self { server: Arc::clone(server), lines, tallies: Tallies::default(), state: None, clock })
     }
 
     /// Looks at what is asked for, and at the dead letters in these streams.
@@ -64,7 +84,20 @@ impl Watch {
     /// # Errors
     /// The server is not there, in words. What it refuses is said in the snapshot.
     pub async fn round(&mut self, ask: &Ask, letter_streams: &[String]) -> Result<Snapshot, String> {
-        self.look(ask, letter_streams).await.map_err(Trouble::words)
+        let begun = (self.clock)();
+        let mut snapshot = self.look(ask, letter_streams).await;
+        for can_ask_again in [true, false] {
+            if !matches!(snapshot, Err(Trouble::Absent(_))) {
+                break;
+            }
+            // What is broken on one connection is broken on all.
+            self.lines = Lines::new(&self.server).map_err(|error| error.to_string())?;
+            // They may have been broken for long, where nothing was asked meanwhile.
+            if can_ask_again && (self.clock)().saturating_sub(begun) < QUICK {
+                snapshot = self.look(ask, letter_streams).await;
+            }
+        }
+        snapshot.map_err(Trouble::words)
     }
 
     async fn look(&mut self, ask: &Ask, letter_streams: &[String]) -> Result<Snapshot, Trouble> {
@@ -78,7 +111,7 @@ impl Watch {
             Err(Trouble::Refused(why)) => snapshot.notes.push(format!("standbys cannot be counted: {why}")),
             other => other?,
         }
-        match self.tallies.look(&mut self.asking, letter_streams).await {
+        match self.tallies.look(&mut self.lines.asking, letter_streams).await {
             Ok(notes) => {
                 snapshot.notes.extend(notes);
                 snapshot.letters = Some(self.tallies.by_name());
@@ -99,7 +132,7 @@ impl Watch {
     async fn looks(&self, names: &[Name]) -> Result<Vec<Look>, Trouble> {
         let queue: Arc<Mutex<VecDeque<Name>>> = Arc::new(Mutex::new(names.iter().cloned().collect()));
         let mut lanes: JoinSet<Result<Vec<Look>, Trouble>> = JoinSet::new();
-        for admin in self.lanes.iter().take(names.len()) {
+        for admin in self.lines.lanes.iter().take(names.len()) {
             let (admin, queue, clock) = (admin.clone(), Arc::clone(&queue), Arc::clone(&self.clock));
             lanes.spawn(async move {
                 let mut looks = Vec::new();
@@ -125,7 +158,7 @@ impl Watch {
         if keys.is_empty() {
             return Ok(());
         }
-        let reply = self.asking.command(redis::cmd("PUBSUB").arg("NUMSUB").arg(keys)).await?;
+        let reply = self.lines.asking.command(redis::cmd("PUBSUB").arg("NUMSUB").arg(keys)).await?;
         let counts: BTreeMap<String, u64> = list(&reply)
             .chunks_exact(2)
             .filter_map(|pair| Some((text(&pair[0]), text(&pair[1]).parse().ok()?)))
@@ -145,21 +178,43 @@ impl Watch {
         {
             return Ok(state.clone());
         }
-        let is_small = record.memory_bytes.is_some_and(|bytes| bytes <= MAX_STATE_BYTES);
-        let state = if is_small && record.collected() <= MAX_STATE_ENTRIES {
-            match patiently(self.lanes[0].state(&name.stream, &name.group)).await {
+        let state = match self.lines.is_small(record).await {
+            Ok(false) => State::Large,
+            Ok(true) => match patiently(self.lines.lanes[0].state(&name.stream, &name.group)).await {
                 Ok(stored) => match stored.to_json() {
                     Ok(json) => State::Fields(fields(&json)),
                     Err(error) => State::Unreadable(error.to_string()),
                 },
                 Err(Trouble::Refused(why)) => State::Unreadable(why),
                 Err(absent) => return Err(absent),
-            }
-        } else {
-            State::Large
+            },
+            Err(Trouble::Refused(why)) => State::Unreadable(why),
+            Err(absent) => return Err(absent),
         };
         self.state = Some((name.clone(), commit, state.clone()));
         Ok(state)
+    }
+}
+
+impl Lines {
+    /// What a key takes is asked only where it has few parts: all of them are looked at, since a few may not be like the others.
+    async fn is_small(&mut self, record: &Record) -> Result<bool, Trouble> {
+        let is_many = record.fields.len() + record.collections.len() > MAX_STATE_FIELDS;
+        if is_many || record.collected() > MAX_STATE_ENTRIES {
+            return Ok(false);
+        }
+        let beside =
+            record.collections.keys().flat_map(|field| KINDS.map(|kind| format!("{}@{kind}:{field}", record.key)));
+        let mut commands = Pipeline::new();
+        for key in std::iter::once(record.key.clone()).chain(beside) {
+            commands.cmd("MEMORY").arg("USAGE").arg(key).arg("SAMPLES").arg(0);
+        }
+        let mut bytes = 0_u64;
+        for answer in self.asking.pipeline(commands).await? {
+            // Of the three kinds of one field, two are not there.
+            bytes = bytes.saturating_add(text(&answer?).parse().unwrap_or(0));
+        }
+        Ok(bytes <= MAX_STATE_BYTES)
     }
 }
 

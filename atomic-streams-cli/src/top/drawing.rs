@@ -101,21 +101,20 @@ fn header(model: &Model, pen: Pen, columns: usize) -> Line<'static> {
         parts.push(format!("waiting for an answer for {}", span(waits_ms)));
     }
     let pace = if model.is_paused { "PAUSED".to_owned() } else { format!("every {}", span(ms(model.every))) };
-    let by = if model.is_reversed {
-        format!("by {} reversed", model.sort.word())
-    } else {
-        format!("by {}", model.sort.word())
-    };
+    let by = if model.is_reversed { " reversed" } else { "" };
+    let by = format!("by {}{by}", model.sort.word());
+    let time = clock(model.now.ms);
     let left = pen.cut(&format!("{}  {}", model.server, parts.join(", ")), columns);
-    let right = format!("{by}  {pace}  {}", clock(model.now.ms));
-    let gap = columns.saturating_sub(width(&left) + width(&right));
     let style = pen.style(Hue::Title);
-    if gap < 2 {
-        // What may not be overlooked comes first.
-        let text = if model.is_paused { format!("PAUSED  {left}") } else { left };
-        return Line::styled(pen.cut(&text, columns), style);
+    for right in [format!("{by}  {pace}  {time}"), format!("{pace}  {time}"), pace] {
+        let taken = width(&left) + width(&right);
+        if taken + 2 <= columns {
+            return Line::styled(format!("{left}{:gap$}{right}", "", gap = columns - taken), style);
+        }
     }
-    Line::styled(format!("{left}{:gap$}{right}", ""), style)
+    // What may not be overlooked comes first.
+    let text = if model.is_paused { format!("PAUSED  {left}") } else { left };
+    Line::styled(pen.cut(&text, columns), style)
 }
 
 fn banner(model: &Model, outage: &Outage, pen: Pen, columns: usize) -> Line<'static> {

@@ -111,3 +111,46 @@ pub(super) fn events() -> io::Result<mpsc::Receiver<io::Result<Event>>> {
     thread::Builder::new().name("keys".into()).spawn(read)?;
     Ok(receiver)
 }
+
+#[cfg(test)]
+mod tests {
+    use support::Tmux;
+
+    use super::*;
+
+    const IN_TERMINAL: &str = "ATOMIC_STREAMS_TEST_PANICS_IN_TERMINAL";
+
+    /// It runs itself once more in a terminal, and panics there.
+    #[tokio::test]
+    async fn a_panic_is_told_of_after_the_terminal_was_given_back() {
+        if std::env::var_os(IN_TERMINAL).is_some() {
+            let mut terminal = Terminal::take().unwrap();
+            terminal.draw(|frame| frame.render_widget("drawn", frame.area())).unwrap();
+            let mut line = String::new();
+            // The test goes on when it has seen the frame.
+            while !line.contains('x') {
+                line.extend(match event::read() {
+                    Ok(Event::Key(key)) => key.code.as_char(),
+                    _ => None,
+                });
+            }
+            panic!("the reason of it all");
+        }
+        let Some(terminal) = Tmux::start(100, 40).await else { return };
+        let this = std::env::current_exe().unwrap();
+        let test = "top::terminal::tests::a_panic_is_told_of_after_the_terminal_was_given_back";
+        terminal.line("stty -g; echo before");
+        let before = terminal.until("the settings are shown", |screen| screen.contains("\nbefore\n")).await;
+        terminal.line(&format!("RUST_BACKTRACE=0 {IN_TERMINAL}=1 '{}' --exact {test} --nocapture", this.display()));
+        terminal.until("it draws", |screen| screen.starts_with("drawn")).await;
+        assert!(terminal.is_full_screen() && !terminal.shows_cursor());
+        terminal.press(&["x"]);
+        let after = terminal.until("the shell is back", |screen| screen.trim_end().ends_with("ready>")).await;
+        assert!(after.contains("the reason of it all"), "{after}");
+        assert!(!terminal.is_full_screen() && terminal.shows_cursor());
+        terminal.line("clear; stty -g; echo after");
+        let after = terminal.until("the settings are shown", |screen| screen.contains("\nafter\n")).await;
+        let settings = |screen: &str| screen.lines().find(|line| line.contains(':')).map(str::to_owned);
+        assert!(settings(&before).is_some() && settings(&before) == settings(&after), "{before}\n{after}");
+    }
+}

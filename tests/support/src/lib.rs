@@ -5,6 +5,7 @@
 //! - [`Proxy`]: a TCP proxy in front of a server, with faults and named points to wait for.
 //! - [`Process`]: a built example run as a child process, as a worker in production would be.
 //! - [`Snapshot`]: takes a server's data back to an earlier moment while its connections stay open.
+//! - [`Tmux`]: a real terminal.
 //! - [`eventually`]: the one place where a test waits.
 //! - [`Rng`] and [`seed`]: random choices that can be repeated.
 //! - [`example_server`]: a server for an example.
@@ -22,6 +23,7 @@ mod proxy;
 mod rng;
 mod rollback;
 mod server;
+mod tmux;
 mod wait;
 
 pub use for_examples::{ExampleServer, HOW_TO_GET_A_SERVER, example_server};
@@ -32,4 +34,5 @@ pub use rollback::Snapshot;
 #[cfg(feature = "containers")]
 pub use server::container_engine_answers;
 pub use server::{Product, SentinelSettings, Sentinels, Server, ServerBuilder, Version};
+pub use tmux::Tmux;
 pub use wait::{Outcome, eventually, eventually_within};

@@ -73,7 +73,7 @@ impl Asking {
 
     pub async fn command(&mut self, command: &Cmd) -> Result<Value, Trouble> {
         let mut open = self.open().await?;
-        let answer = patiently(open.send_packed_command(command)).await;
+        let answer = patiently(command.query_async(&mut open)).await;
         self.keep(open, answer)
     }
 

@@ -22,6 +22,7 @@ pub(crate) const MAX_LETTER_STREAMS: usize = 50;
 
 /// Goes through the keys, over connections of its own.
 pub(crate) struct Search {
+    server: Arc<Server>,
     admin: Admin,
     asking: Asking,
     /// The streams of dead letters, where they need not be looked for.
@@ -30,14 +31,28 @@ pub(crate) struct Search {
 
 impl Search {
     pub fn new(server: &Arc<Server>, named: Vec<String>) -> Result<Self, Error> {
-        Ok(Self { admin: server.admin()?, asking: Asking::new(Arc::clone(server)), named })
+        let asking = Asking::new(Arc::clone(server));
+        Ok(Self { server: Arc::clone(server), admin: server.admin()?, asking, named })
     }
 
     /// All subscriptions, and the streams of dead letters.
     ///
     /// It takes as long as the keys do: each answer is waited for with patience, however many there are.
     pub async fn run(&mut self) -> Result<Discovery, String> {
-        let found = self.admin.subscriptions().await.map_err(|error| error.to_string())?;
+        let discovery = match self.find().await {
+            // The connections may have been broken for long.
+            Err(Trouble::Absent(_)) => {
+                self.admin = self.server.admin().map_err(|error| error.to_string())?;
+                self.asking = Asking::new(Arc::clone(&self.server));
+                self.find().await
+            }
+            other => other,
+        };
+        discovery.map_err(Trouble::words)
+    }
+
+    async fn find(&mut self) -> Result<Discovery, Trouble> {
+        let found = self.admin.subscriptions().await?;
         let left_out = found.len().saturating_sub(MAX_SUBSCRIPTIONS);
         let names = found.into_iter().take(MAX_SUBSCRIPTIONS).map(|(stream, group)| Name::new(stream, group)).collect();
         let mut discovery = Discovery { names, left_out, ..Discovery::default() };
@@ -50,7 +65,7 @@ impl Search {
             Err(Trouble::Refused(why)) => {
                 discovery.notes.push(format!("dead letters cannot be looked for (--dead-letters names them): {why}"));
             }
-            Err(absent) => return Err(absent.words()),
+            Err(absent) => return Err(absent),
         }
         Ok(discovery)
     }
