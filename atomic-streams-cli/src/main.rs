@@ -23,15 +23,19 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::Args;
+use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure};
 use crate::view::Screen;
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let screen = Screen::of(&args.output);
-    // What the library warns of belongs beside what is shown.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // What the library warns of belongs beside what is shown; where that is the whole screen, there is no beside.
+    let filter = if matches!(&args.command, Command::Top(args) if args.is_live()) {
+        EnvFilter::new("off")
+    } else {
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"))
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

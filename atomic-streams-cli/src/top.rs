@@ -136,8 +136,8 @@ impl<C: Fn() -> u64> Live<C> {
             self.draw(&mut terminal)?;
             self.ask();
             let now = (self.clock)();
-            let wakes_at = self.schedule.wakes_at().filter(|_| !self.model.is_paused).unwrap_or(now + TICK);
-            let pause = wakes_at.saturating_sub(now).min(TICK);
+            let wakes_at = self.schedule.wakes_at(self.model.has_looked).filter(|_| !self.model.is_paused);
+            let pause = wakes_at.map_or(TICK, |wakes_at| wakes_at.saturating_sub(now).min(TICK));
             let action = tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => self.event(event?),

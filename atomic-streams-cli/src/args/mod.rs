@@ -14,7 +14,7 @@ pub use self::common::{ColorChoice, Consent, OutputArgs, ServerArgs, Subscriptio
 pub use self::importing::ImportArgs;
 pub use self::letters::{Chosen, Filter, LettersCommand};
 pub use self::looking::{DoctorArgs, LagArgs, ManArgs, StateArgs, TailArgs};
-pub use self::when::Place;
+pub use self::when::{Place, span};
 use crate::exit::Exit;
 use crate::top::TopArgs;
 
@@ -36,6 +36,10 @@ pub enum Command {
     /// All subscriptions: owner, lease, position and lag
     #[command(visible_alias = "list")]
     Ls,
+    /// All subscriptions live, on the full screen: rates, lag over time, what needs somebody
+    ///
+    /// `?` shows the keys. Nothing is changed by any of them.
+    Top(TopArgs),
     /// All there is to know about one subscription
     Show(Subscription),
     /// The state, with all of one instant, as JSON
@@ -101,6 +105,4 @@ Example:
     },
     /// The manual page, for `man -l -`
     Man(ManArgs),
-    /// All subscriptions live, on the full screen: rates, lag over time, what needs somebody; ? for help
-    Top(TopArgs),
 }

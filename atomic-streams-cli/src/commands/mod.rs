@@ -27,6 +27,7 @@ pub async fn run(args: Args, screen: &Screen) -> Result<Box<dyn View>, Failure> 
     let server = || Server::of(&args.server);
     Ok(match args.command {
         Command::Ls => Box::new(ls::run(&server()?).await?),
+        Command::Top(args) => Box::new(top::run(server()?, &args, screen).await?),
         Command::Show(args) => Box::new(show::run(&server()?, &args).await?),
         Command::State(args) => Box::new(state::run(&server()?, &args).await?),
         Command::Lag(args) => Box::new(lag::run(&server()?, &args).await?),
@@ -43,6 +44,5 @@ pub async fn run(args: Args, screen: &Screen) -> Result<Box<dyn View>, Failure> 
         Command::ImportPython(args) => Box::new(import_python::run(&server()?, &args).await?),
         Command::Completions { shell } => Box::new(manual::completions(shell)),
         Command::Man(args) => Box::new(manual::manual(&args)?),
-        Command::Top(args) => Box::new(top::run(server()?, &args, screen).await?),
     })
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
-use jiff::SignedDuration;
 
 use super::order::Sort;
+use crate::args::span;
 
 const SHORTEST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_secs(3_600);
 #[derive(Args, Debug)]
 pub struct TopArgs {
     /// How often the server is asked, from 200ms to 1h; `+` and `-` change it
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = interval)]
     pub(super) every: Duration,
 
     /// What the list is sorted by; `s` and `S` change it
@@ -34,13 +34,16 @@ pub struct TopArgs {
     pub(super) once: bool,
 }
 
+impl TopArgs {
+    /// Whether the whole screen is drawn on.
+    pub fn is_live(&self) -> bool {
+        !self.once
+    }
+}
+
 fn interval(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<u32>().map(|seconds| Duration::from_secs(seconds.into()));
-    let time = seconds.or_else(|_| {
-        let time: SignedDuration = text.parse().map_err(|_| "write 500ms, 2s or 1m".to_owned())?;
-        Duration::try_from(time).map_err(|_| "a time cannot be below 0".to_owned())
-    })?;
-    if (SHORTEST..=LONGEST).contains(&time) { Ok(time) } else { Err("from 200ms to 1h is possible".to_owned()) }
+    let every = span(text)?;
+    if (SHORTEST..=LONGEST).contains(&every) { Ok(every) } else { Err("from 200ms to 1h is possible".to_owned()) }
 }
 
 #[cfg(test)]
@@ -50,11 +53,8 @@ mod tests {
     #[test]
     fn an_interval_is_a_time_within_limits() {
         let ms = |text| interval(text).map(|time| time.as_millis());
-        assert_eq!(
-            (ms("1s"), ms("500ms"), ms("2m"), ms("5"), ms("1h")),
-            (Ok(1_000), Ok(500), Ok(120_000), Ok(5_000), Ok(3_600_000))
-        );
-        for wrong in ["", "0", "199ms", "3601s", "-1s", "soon"] {
+        assert_eq!((ms("1s"), ms("500ms"), ms("2min"), ms("1h")), (Ok(1_000), Ok(500), Ok(120_000), Ok(3_600_000)));
+        for wrong in ["", "0s", "199ms", "3601s", "-1s", "soon"] {
             assert!(ms(wrong).is_err(), "{wrong}");
         }
     }

@@ -122,9 +122,10 @@ impl Schedule {
         self.round.asked.or(self.search.asked)
     }
 
-    /// When there is something to begin; `None` while everything is under way.
-    pub fn wakes_at(&self) -> Option<Duration> {
-        [&self.round, &self.search].into_iter().filter(|turn| turn.asked.is_none()).map(|turn| turn.next).min()
+    /// When there is something to begin, where rounds begin at all; `None` while everything is under way.
+    pub fn wakes_at(&self, with_rounds: bool) -> Option<Duration> {
+        let turns = [Some(&self.search), with_rounds.then_some(&self.round)].into_iter().flatten();
+        turns.filter(|turn| turn.asked.is_none()).map(|turn| turn.next).min()
     }
 }
 
@@ -205,6 +206,8 @@ mod tests {
         assert!(schedule.begins_search(s(241)));
         schedule.search_ended(s(241), false);
         assert_eq!(schedule.search.next, s(242));
-        assert_eq!(schedule.wakes_at(), Some(s(0)), "a round");
+        assert_eq!((schedule.wakes_at(true), schedule.wakes_at(false)), (Some(s(0)), Some(s(242))));
+        assert!(schedule.begins_search(s(242)));
+        assert_eq!(schedule.wakes_at(false), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The live view in a real terminal, on a real server.
+//! The live view in a real terminal, and one frame of it without a terminal, on a real server.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -30,17 +30,14 @@ impl atomic_streams::Handler for Till {
     }
 }
 
-/// A server with a consumer that has handled two sales and given up one, and a terminal.
-struct Shop {
+/// A server with a consumer that handles sales and gives up those that are none.
+struct Sales {
     server: Server,
-    terminal: Tmux,
-    folder: TempDir,
-    _consumer: ConsumerHandle,
+    consumer: ConsumerHandle,
 }
 
-impl Shop {
-    async fn open() -> Option<Self> {
-        let terminal = Tmux::start(100, 24).await?;
+impl Sales {
+    async fn begin() -> Self {
         let server = Server::builder().append_only("always").start().await;
         let consumer = Consumer::builder("sales", "till")
             .redis_url(server.url())
@@ -50,16 +47,30 @@ impl Shop {
             .spawn()
             .await
             .unwrap();
-        let shop = Self { server, terminal, folder: TempDir::new().unwrap(), _consumer: consumer };
+        let sales = Self { server, consumer };
         for cents in ["120", "a lot", "80"] {
-            shop.sell(cents).await;
+            sales.sell(cents).await;
         }
-        Some(shop)
+        sales
     }
 
     async fn sell(&self, cents: &str) {
         let mut redis = self.server.connection().await;
         let () = redis::cmd("XADD").arg(&["sales", "*", "cents", cents]).query_async(&mut redis).await.unwrap();
+    }
+}
+
+/// Sales, and a terminal to see them in.
+struct Shop {
+    sales: Sales,
+    terminal: Tmux,
+    folder: TempDir,
+}
+
+impl Shop {
+    async fn open() -> Option<Self> {
+        let terminal = Tmux::start(100, 24).await?;
+        Some(Self { sales: Sales::begin().await, terminal, folder: TempDir::new().unwrap() })
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -68,7 +79,7 @@ impl Shop {
 
     /// Begins the live view, whose exit code the shell shows.
     async fn begin(&self) {
-        let (binary, url, file) = (env!("CARGO_BIN_EXE_atomic-streams"), self.server.url(), self.pid_file());
+        let (binary, url, file) = (env!("CARGO_BIN_EXE_atomic-streams"), self.sales.server.url(), self.pid_file());
         self.terminal.line(&format!(
             "REDIS_URL={url} sh -c 'echo $$ >{}; exec {binary} top --every 200ms'; echo ended with $?",
             file.display()
@@ -108,7 +119,7 @@ async fn keys_lead_through_it_and_the_terminal_is_given_back() {
     shop.until("its record is shown", &["position ", "epoch 1", "lease ", "head "]).await;
     terminal.press(&["End"]);
     shop.until("its state and its dead letter are", &["takings: 200", "cents are a number", "sales:dead"]).await;
-    shop.sell("50").await;
+    shop.sales.sell("50").await;
     shop.until("the state follows", &["takings: 250"]).await;
     terminal.press(&["Escape"]);
     shop.until("the list is back", &["STREAM", "RATE/S"]).await;
@@ -178,10 +189,52 @@ async fn a_server_that_goes_away_leaves_the_figures_and_comes_back_by_itself() {
     let Some(shop) = Shop::open().await else { return };
     shop.begin().await;
     shop.until("all are handled", &["active", " 0 "]).await;
-    shop.server.kill();
+    shop.sales.server.kill();
     shop.until("it says so", &["NO ANSWER since", "till-1", "active"]).await;
-    shop.server.restart().await;
+    shop.sales.server.restart().await;
     shop.terminal.until("it is back", |screen| screen.contains("till-1") && !screen.contains("NO ANSWER")).await;
     shop.terminal.press(&["q"]);
     shop.until("the shell is back", &["ended with 0"]).await;
+}
+
+fn run(url: &str, args: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_atomic-streams"));
+    command.arg("top").args(args).env_clear().env("REDIS_URL", url).env("LANG", "C.UTF-8");
+    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_terminal_one_frame_is_printed_if_that_is_asked_for() {
+    let sales = Sales::begin().await;
+    eventually("all are handled", async || sales.consumer.stats().processed == 3).await;
+    let url = sales.server.url();
+    let (code, frame, errors) = run(url, &["--once", "--every", "200ms"]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{frame}");
+    let lines: Vec<Vec<&str>> = frame.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0][1..3], ["1", "subscription"], "{frame}");
+    assert_eq!(lines[1][..6], ["STREAM", "GROUP", "STATE", "OWNER", "RATE/S", "LAG"], "{frame}");
+    let row = ["sales", "till", "active", "till-1", "0", "0", "-", "\u{2581}", "-", "1", "0", "0"];
+    assert_eq!(lines[2], row, "{frame}");
+    assert_eq!(lines.len(), 4, "{frame}");
+    assert!(!frame.contains('\u{1b}'), "{frame}");
+
+    let (code, frame, _) = run(url, &["--once", "--every", "200ms", "--filter", "nobody"]);
+    assert!(code == Some(0) && frame.contains("no subscription matches"), "{frame}");
+    let (code, frame, _) = run(url, &["--once", "--every", "200ms", "--dead-letters", "another"]);
+    assert!(code == Some(0) && frame.lines().nth(2).unwrap().ends_with("0      0       0"), "{frame}");
+    for (args, why) in [
+        (&[][..], "--once prints one frame"),
+        (&["--once", "--json"], "atomic-streams ls --json"),
+        (&["--every", "1ms"], "from 200ms to 1h"),
+        (&["--sort", "size"], "possible values: name"),
+    ] {
+        let (code, output, errors) = run(url, args);
+        assert_eq!((code, output.as_str()), (Some(2), ""));
+        assert!(errors.contains(why), "{errors}");
+    }
+    sales.server.kill();
+    let (code, output, errors) = run(url, &["--once"]);
+    assert_eq!((code, output.as_str()), (Some(1), ""), "{errors}");
 }

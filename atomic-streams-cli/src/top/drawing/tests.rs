@@ -158,6 +158,14 @@ fn the_list_fits_every_screen() {
     }
 }
 
+/// The frame in the documentation is one of these.
+#[test]
+fn the_documentation_shows_a_frame_as_it_is() {
+    let drawn = text(&model(140, 13), PEN).unwrap();
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/top.md")).unwrap();
+    assert!(page.contains(&format!("```text\n{drawn}```\n")), "docs/top.md has another frame than this:\n{drawn}");
+}
+
 #[test]
 fn one_subscription_fits_every_screen() {
     for (width, height) in [(120, 40), (80, 24), (40, 10), (1, 1)] {
