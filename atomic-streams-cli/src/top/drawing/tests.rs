@@ -21,17 +21,20 @@ use crate::top::snapshot::{Discovery, Letter, Letters, Look, Name, Record, Seen,
 
 const PEN: Pen = Pen { colors: true, unicode: true };
 
+/// What a look shows at a second.
+type AtSecond<'a> = Box<dyn Fn(u64) -> Seen + 'a>;
+
 /// Two minutes of looks at one subscription of every kind.
 fn model(width: u16, height: u16) -> Model {
     let name = |stream: &str, group: &str| Name::new(stream, group);
     let mut model = Model::new("127.0.0.1:6379", Duration::from_secs(1), Sort::Name, Size { width, height });
     let waiting = |lag, lag_ms| Record { lag: Some(lag), lag_ms: Some(lag_ms), ..record() };
     let position = |second| EntryId::new(1_795_896_500_000 + second, 0);
-    let kinds: Vec<(Name, Box<dyn Fn(u64) -> Seen>)> = vec![
+    let kinds: Vec<(Name, AtSecond<'_>)> = vec![
         (
             name("sales", "stock"),
             Box::new(|second| {
-                let waits = second % 40;
+                let waits = (second + 5) % 40;
                 seen(Record {
                     standbys: Some(1),
                     position: position(second),
@@ -64,7 +67,7 @@ fn model(width: u16, height: u16) -> Model {
             name("payments", "fraud"),
             Box::new(|second| {
                 let passed_over = Some(if second < 60 { 0 } else { 250 });
-                seen(Record { passed_over, processed: second / 10, ..waiting(3, 900) })
+                seen(Record { passed_over, ..waiting(3, 900) })
             }),
         ),
         (

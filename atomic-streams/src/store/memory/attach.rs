@@ -8,8 +8,8 @@ use super::record::{damage, id, named, number, optional_id, optional_number, unr
 use super::stream::{Group, Stream};
 use crate::id::EntryId;
 use crate::protocol::{
-    Adopted, AttachReply, AttachRequest, Behind, Cause, Head, Hole, Lag, MAX_ADOPTED, Owned, Start, Subscription, Token,
-    Trying,
+    Adopted, AttachReply, AttachRequest, Behind, Cause, Head, Hole, Lag, MAX_ADOPTED, Owned, Start, Subscription,
+    Token, Trying,
 };
 
 /// What a record says of itself, to people.
