@@ -37,7 +37,6 @@ impl Server {
     }
 
     /// Which server it is, without user and password.
-    #[allow(dead_code, reason = "the live view shows it")]
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -83,7 +82,6 @@ impl Server {
     }
 
     /// A new connection, for what none of the above asks.
-    #[allow(dead_code, reason = "the live view asks for the server's own figures")]
     pub async fn connection(&self) -> Result<MultiplexedConnection, Error> {
         self.admin()?.connection().await
     }

@@ -138,7 +138,10 @@ fn footer(model: &Model, pen: Pen, columns: usize) -> Line<'static> {
         return Line::styled(text, pen.style(Hue::Title));
     }
     if let Some(note) = model.notes.first() {
-        return Line::styled(pen.cut(&format!("! {note}"), columns), pen.style(Hue::Notable));
+        let help = "  ? help";
+        let note = pen.cut(&format!("! {note}"), columns.saturating_sub(help.len()));
+        let help = Span::styled(help, pen.style(Hue::Dim));
+        return Line::from(vec![Span::styled(note, pen.style(Hue::Notable)), help]);
     }
     let keys = match (model.shows_help, &model.place) {
         (true, _) => "any key closes this",

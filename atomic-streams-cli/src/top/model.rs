@@ -1,5 +1,8 @@
 //! What is shown: the last figures of every subscription, and where the viewer is.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -275,7 +278,3 @@ impl Model {
         self.every = next.copied().unwrap_or(self.every);
     }
 }
-
-#[cfg(test)]
-#[path = "model_tests.rs"]
-mod tests;

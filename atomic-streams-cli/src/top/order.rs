@@ -80,8 +80,8 @@ impl Sort {
         let by_name = || a_name.cmp(b_name);
         let order = match self {
             Self::Name => by_name(),
-            Self::State => a.standing().cmp(&b.standing()),
-            Self::Owner => a.owner().cmp(b.owner()),
+            Self::State => (a.seen.is_none(), a.standing()).cmp(&(b.seen.is_none(), b.standing())),
+            Self::Owner => (a.owner().is_empty(), a.owner()).cmp(&(b.owner().is_empty(), b.owner())),
             Self::Rate => b.history.rate().unwrap_or(-1.0).total_cmp(&a.history.rate().unwrap_or(-1.0)),
             Self::Lag => lag(b).cmp(&lag(a)),
             Self::Behind => behind(b).cmp(&behind(a)),
@@ -178,8 +178,9 @@ mod tests {
         assert_eq!(sorted(Sort::Rate, false, &rows), ["fast", "slow", "gone", "parked"]);
         assert_eq!(sorted(Sort::Letters, false, &rows), ["slow", "fast", "gone", "parked"]);
         assert_eq!(sorted(Sort::Parked, false, &rows)[0], "parked");
-        assert_eq!(sorted(Sort::State, false, &rows)[0], "gone");
-        assert_eq!(sorted(Sort::Owner, false, &rows)[..2], ["gone", "parked"]);
+        assert_eq!(sorted(Sort::Owner, false, &rows), ["parked", "fast", "slow", "gone"]);
+        let rows = rows.into_iter().chain([("anew", Entry::default())]).collect::<Vec<_>>();
+        assert_eq!(sorted(Sort::State, false, &rows), ["gone", "fast", "parked", "slow", "anew"]);
     }
 
     #[test]
