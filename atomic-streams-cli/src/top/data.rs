@@ -101,6 +101,10 @@ impl Watch {
     }
 
     async fn look(&mut self, ask: &Ask, letter_streams: &[String]) -> Result<Snapshot, Trouble> {
+        if ask.names.is_empty() && letter_streams.is_empty() {
+            // Nothing is asked otherwise, and nobody would see that the server is not there.
+            self.lines.asking.command(&redis::cmd("PING")).await?;
+        }
         let mut snapshot = Snapshot { looks: self.looks(&ask.names).await?, ..Snapshot::default() };
         let refused = snapshot.looks.iter().find_map(|look| match &look.seen {
             Seen::Refused(why) => Some(why.clone()),

@@ -90,7 +90,8 @@ impl Tmux {
 
     fn ask(&self, arguments: &[&str]) -> Option<String> {
         let mut command = Command::new("tmux");
-        let output = command.args(["-u", "-L", &self.socket]).args(arguments).output().expect("to run tmux");
+        // Without -N, this would start a server of its own where the other is not ready yet, and that one stays.
+        let output = command.args(["-N", "-u", "-L", &self.socket]).args(arguments).output().expect("to run tmux");
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
@@ -98,8 +99,7 @@ impl Tmux {
 impl Drop for Tmux {
     fn drop(&mut self) {
         // It removes its socket; what runs in it is hung up.
-        if self.server.ended().is_none() {
-            let _ = self.ask(&["kill-server"]);
-        }
+        let _ = self.ask(&["kill-server"]);
+        self.server.kill();
     }
 }

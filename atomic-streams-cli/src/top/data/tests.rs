@@ -282,6 +282,7 @@ async fn a_server_that_is_not_there_fails_the_round_and_the_next_one_asks_anew()
     shop.round(&names).await.unwrap();
     shop.server.kill();
     assert!(shop.round(&names).await.is_err() && shop.search.run().await.is_err());
+    assert!(shop.round(&[]).await.is_err(), "also where there is nothing to look at");
     shop.server.restart().await;
     shop.round(&names).await.unwrap();
     assert_eq!(shop.search.run().await.unwrap().names, names[..1]);
