@@ -141,16 +141,25 @@ mod tests {
         let test = "top::terminal::tests::a_panic_is_told_of_after_the_terminal_was_given_back";
         terminal.line("stty -g; echo before");
         let before = terminal.until("the settings are shown", |screen| screen.contains("\nbefore\n")).await;
-        terminal.line(&format!("RUST_BACKTRACE=0 {IN_TERMINAL}=1 '{}' --exact {test} --nocapture", this.display()));
+        terminal.line(&format!(
+            "RUST_BACKTRACE=0 {IN_TERMINAL}=1 '{}' --exact {test} --nocapture; echo end''ed",
+            this.display()
+        ));
         terminal.until("it draws", |screen| screen.starts_with("drawn")).await;
         assert!(terminal.is_full_screen() && !terminal.shows_cursor());
         terminal.press(&["x"]);
-        let after = terminal.until("the shell is back", |screen| screen.trim_end().ends_with("ready>")).await;
+        let after = terminal.until("the shell is back", |screen| screen.contains("\nended\n")).await;
         assert!(after.contains("the reason of it all"), "{after}");
         assert!(!terminal.is_full_screen() && terminal.shows_cursor());
-        terminal.line("clear; stty -g; echo after");
+        terminal.line("stty -g; echo after");
         let after = terminal.until("the settings are shown", |screen| screen.contains("\nafter\n")).await;
-        let settings = |screen: &str| screen.lines().find(|line| line.contains(':')).map(str::to_owned);
-        assert!(settings(&before).is_some() && settings(&before) == settings(&after), "{before}\n{after}");
+        // The line before the word that was written after it.
+        let settings = |screen: &str, word: &str| {
+            let lines: Vec<&str> = screen.lines().collect();
+            lines.windows(2).find(|pair| pair[1] == word).map(|pair| pair[0].to_owned())
+        };
+        let (before, after) = (settings(&before, "before"), settings(&after, "after"));
+        let is_set = before.as_ref().is_some_and(|settings| settings.contains(':'));
+        assert!(is_set && before == after, "{before:?} {after:?}");
     }
 }

@@ -77,14 +77,20 @@ impl Shop {
         self.folder.path().join("pid")
     }
 
-    /// Begins the live view, whose exit code the shell shows.
-    async fn begin(&self) {
+    /// Begins the live view; `name` is for [`ended`](Self::ended).
+    async fn begin(&self, name: &str) {
         let (binary, url, file) = (env!("CARGO_BIN_EXE_atomic-streams"), self.sales.server.url(), self.pid_file());
+        // What the shell will say is not yet in what is written to it.
         self.terminal.line(&format!(
-            "REDIS_URL={url} sh -c 'echo $$ >{}; exec {binary} top --every 200ms'; echo ended with $?",
+            "REDIS_URL={url} sh -c 'echo $$ >{}; exec {binary} top --every 200ms'; echo end''ed {name} $?",
             file.display()
         ));
         self.until("the subscription is shown", &["till-1", "active", "RATE/S"]).await;
+    }
+
+    /// Waits until the live view of this name has ended, with exit code 0.
+    async fn ended(&self, name: &str) -> String {
+        self.until("the shell is back", &[&format!("ended {name} 0")]).await
     }
 
     async fn until(&self, what: &str, texts: &[&str]) -> String {
@@ -111,7 +117,7 @@ async fn keys_lead_through_it_and_the_terminal_is_given_back() {
     let terminal = &shop.terminal;
     let before = shop.settings("before").await;
     terminal.line("echo what was there");
-    shop.begin().await;
+    shop.begin("keys").await;
     assert!(terminal.is_full_screen() && !terminal.shows_cursor());
     shop.until("its dead letter is counted", &["LETTERS"]).await;
 
@@ -143,7 +149,8 @@ async fn keys_lead_through_it_and_the_terminal_is_given_back() {
     shop.until("it fits the large one", &["RATE/S", "LETTERS"]).await;
 
     terminal.press(&["q"]);
-    shop.until("the shell is back", &["ended with 0", "what was there"]).await;
+    let screen = shop.ended("keys").await;
+    assert!(screen.contains("what was there"), "{screen}");
     assert!(!terminal.is_full_screen() && terminal.shows_cursor());
     assert_eq!(shop.settings("after").await, before);
 }
@@ -153,17 +160,15 @@ async fn signals_end_it_with_the_terminal_given_back() {
     let Some(shop) = Shop::open().await else { return };
     let before = shop.settings("before").await;
     for (signal, name) in [(Signal::TERM, "term"), (Signal::INT, "int"), (Signal::HUP, "hup")] {
-        shop.terminal.line("clear");
-        shop.begin().await;
+        shop.begin(name).await;
         shop.signal(signal).await;
-        shop.until("the shell is back", &["ended with 0"]).await;
+        shop.ended(name).await;
         assert!(!shop.terminal.is_full_screen() && shop.terminal.shows_cursor(), "{name}");
         assert_eq!(shop.settings(name).await, before, "{name}");
     }
-    shop.terminal.line("clear");
-    shop.begin().await;
+    shop.begin("key").await;
     shop.terminal.press(&["C-c"]);
-    shop.until("the shell is back", &["ended with 0"]).await;
+    shop.ended("key").await;
     assert_eq!(shop.settings("key").await, before);
 }
 
@@ -171,30 +176,30 @@ async fn signals_end_it_with_the_terminal_given_back() {
 async fn it_is_suspended_and_goes_on() {
     let Some(shop) = Shop::open().await else { return };
     let before = shop.settings("before").await;
-    shop.begin().await;
+    shop.begin("first").await;
     shop.terminal.press(&["C-z"]);
-    shop.until("the shell is back", &["Stopped", "ready>"]).await;
+    shop.until("the shell is back", &["Stopped"]).await;
     assert!(!shop.terminal.is_full_screen() && shop.terminal.shows_cursor());
     assert_eq!(shop.settings("suspended").await, before);
-    shop.terminal.line("fg");
+    shop.terminal.line("fg; echo end''ed again $?");
     shop.until("it is back", &["till-1", "RATE/S"]).await;
     assert!(shop.terminal.is_full_screen());
     shop.terminal.press(&["q"]);
-    shop.until("the shell is back", &["ready>"]).await;
+    shop.ended("again").await;
     assert_eq!(shop.settings("after").await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_away_leaves_the_figures_and_comes_back_by_itself() {
     let Some(shop) = Shop::open().await else { return };
-    shop.begin().await;
+    shop.begin("outage").await;
     shop.until("all are handled", &["active", " 0 "]).await;
     shop.sales.server.kill();
     shop.until("it says so", &["NO ANSWER since", "till-1", "active"]).await;
     shop.sales.server.restart().await;
     shop.terminal.until("it is back", |screen| screen.contains("till-1") && !screen.contains("NO ANSWER")).await;
     shop.terminal.press(&["q"]);
-    shop.until("the shell is back", &["ended with 0"]).await;
+    shop.ended("outage").await;
 }
 
 fn run(url: &str, args: &[&str]) -> (Option<i32>, String, String) {

@@ -1,7 +1,9 @@
 //! A real terminal: a tmux of the test's own.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+
+use tempfile::TempDir;
 
 use crate::child::{TiedChild, on_path, tied_command};
 use crate::wait::eventually;
@@ -11,24 +13,28 @@ use crate::wait::eventually;
 /// What fails here, fails the test.
 #[derive(Debug)]
 pub struct Tmux {
-    socket: String,
     server: TiedChild,
+    /// Of its socket alone.
+    folder: TempDir,
 }
 
 impl Tmux {
     /// A terminal of this size, once its shell waits for a command. `None` where there is no tmux, after a line that says so.
     pub async fn start(width: u16, height: u16) -> Option<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let Some(tmux) = on_path(&["tmux"]) else {
             println!("left out: there is no tmux on the PATH, and so no real terminal to try this in");
             return None;
         };
-        let socket = format!("atomic-streams-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = TempDir::new().expect("a folder for a socket");
         let mut command = tied_command(&tmux);
         // Not as a daemon: it would outlive a test that is killed.
-        command.args(["-D", "-u", "-f", "/dev/null", "-L", &socket]).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(["-D", "-u", "-f", "/dev/null", "-S"])
+            .arg(socket(&folder))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let server = TiedChild::spawn(command).expect("to start tmux");
-        let terminal = Self { socket, server };
+        let terminal = Self { server, folder };
         let (width, height) = (width.to_string(), height.to_string());
         let shell = "exec env -u ENV PS1='ready> ' LC_ALL=C.UTF-8 sh -i";
         let session = ["new-session", "-d", "-x", &width, "-y", &height, shell];
@@ -91,14 +97,19 @@ impl Tmux {
     fn ask(&self, arguments: &[&str]) -> Option<String> {
         let mut command = Command::new("tmux");
         // Without -N, this would start a server of its own where the other is not ready yet, and that one stays.
-        let output = command.args(["-N", "-u", "-L", &self.socket]).args(arguments).output().expect("to run tmux");
+        let output =
+            command.args(["-N", "-u", "-S"]).arg(socket(&self.folder)).args(arguments).output().expect("to run tmux");
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 
+fn socket(folder: &TempDir) -> PathBuf {
+    folder.path().join("socket")
+}
+
 impl Drop for Tmux {
     fn drop(&mut self) {
-        // It removes its socket; what runs in it is hung up.
+        // What runs in it is hung up.
         let _ = self.ask(&["kill-server"]);
         self.server.kill();
     }

@@ -293,7 +293,7 @@ async fn a_server_that_is_not_there_fails_the_round_and_the_next_one_asks_anew()
     shop.server.pause();
     let why = shop.round(&names).await.unwrap_err();
     shop.server.resume();
-    assert_eq!(why, "no answer within 5 s");
+    assert!(why == "no answer within 5 s" || why.contains("timed out"), "{why}");
     assert_eq!(shop.record(&name).await.processed, 2);
 }
 
