@@ -113,6 +113,57 @@ async fn a_rust_consumer_goes_on_with_the_position_and_state_of_python() {
     goes_on(&mut shop, &sales).await;
 }
 
+/// What a dict of every plain type is in Rust.
+#[derive(serde::Serialize, Deserialize, Default, Debug, PartialEq)]
+struct Plain {
+    stock: u8,
+    big: u64,
+    low: i64,
+    price: f64,
+    name: String,
+    yes: bool,
+    none: Option<i64>,
+    raw: serde_bytes::ByteBuf,
+    list: (i64, (i64, Vec<i64>)),
+    tuples: Vec<Vec<i64>>,
+    shared: [Vec<String>; 2],
+    many: std::collections::VecDeque<u16>,
+}
+
+#[derive(Persistable, Default)]
+struct Whole {
+    plain: Plain,
+    seen: std::collections::HashSet<String>,
+}
+
+#[tokio::test]
+async fn every_plain_type_has_its_type_in_rust() {
+    let (mut shop, _) = recorded().await;
+    let bytes = include_bytes!("../../src/import/pickle/recorded/plain4.pickle");
+    let () = shop.redis.hset(STATE, "plain", &bytes[..]).await.unwrap();
+    shop.run(&format!("{} --skip sold --skip articles --skip _rate", LINE.replace(" --rename _rate=rate", "")))
+        .await
+        .done();
+    let reader = StateReader::new(shop.server.url(), "sales", INVENTORY).unwrap();
+    let Whole { plain, seen } = reader.read().await.unwrap().state;
+    let expected = Plain {
+        stock: 93,
+        big: u64::MAX,
+        low: i64::MIN,
+        price: 1.5,
+        name: "Zoë \\ \n 😀".to_owned(),
+        yes: true,
+        none: None,
+        raw: serde_bytes::ByteBuf::from(b"\x00\xffab".to_vec()),
+        list: (1, (2, vec![3])),
+        tuples: (0..5).map(|n| (1..=n).collect()).collect(),
+        shared: [vec!["x".to_owned()], vec!["x".to_owned()]],
+        many: (0..2_500).collect(),
+    };
+    assert_eq!(plain, expected);
+    assert_eq!(seen, ["A-1", "B-7"].map(str::to_owned).into());
+}
+
 #[tokio::test]
 async fn what_cannot_be_taken_over_is_named_and_nothing_is_done() {
     let (mut shop, _) = recorded().await;
