@@ -5,7 +5,7 @@
 
 use atomic_streams::EntryId;
 use atomic_streams::redis::aio::MultiplexedConnection;
-use atomic_streams::redis::{RedisError, cmd, pipe};
+use atomic_streams::redis::{RedisError, cmd};
 
 use crate::exit::{Exit, Failure};
 
@@ -24,7 +24,7 @@ const RECENT_S: u64 = 2;
 /// Names and pickles, as they lie there.
 type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// What is kept of one consumer, all of one instant.
+/// What is kept of one consumer: all of one instant, if the position is still the same when it is used.
 pub struct Kept {
     pub index_key: String,
     /// The position as it is written there.
@@ -44,15 +44,8 @@ pub async fn read(
 ) -> Result<Kept, Failure> {
     let index_key = format!("atomic_streams:index:{stream}:{consumer}");
     let state_key = handler.map(|handler| format!("atomic_streams:state:{handler}"));
-    let mut both = pipe();
-    both.atomic().cmd("GET").arg(&index_key);
-    if let Some(state_key) = &state_key {
-        both.cmd("HGETALL").arg(state_key);
-    }
-    let (index, state): (Option<Vec<u8>>, Attributes) = match &state_key {
-        Some(_) => both.query_async(redis).await.map_err(unreadable)?,
-        None => (both.query_async::<(Option<Vec<u8>>,)>(redis).await.map_err(unreadable)?.0, Vec::new()),
-    };
+    // The position first: whoever finds it unchanged later has read the state that belongs to it.
+    let index: Option<Vec<u8>> = cmd("GET").arg(&index_key).query_async(redis).await.map_err(unreadable)?;
     let Some(index) = index else {
         return Err(Failure::not_found(format!(
             "the Python consumer `{consumer}` has kept no position on stream `{stream}`: there is no key `{index_key}` (--consumer-id \
@@ -63,6 +56,10 @@ pub async fn read(
         let shown = index.iter().take(64).copied().collect::<Vec<_>>().escape_ascii().to_string();
         Failure::new(Exit::Failed, format!("`{index_key}` holds `{shown}`, which is no entry's ID"))
     })?;
+    let state: Attributes = match &state_key {
+        Some(state_key) => cmd("HGETALL").arg(state_key).query_async(redis).await.map_err(unreadable)?,
+        None => Attributes::new(),
+    };
     if let (Some(state_key), true) = (&state_key, state.is_empty()) {
         return Err(no_state(redis, state_key).await?);
     }

@@ -200,6 +200,29 @@ async fn what_cannot_be_taken_over_is_named_and_nothing_is_done() {
 }
 
 #[tokio::test]
+async fn its_rights_are_those_that_are_written_down() {
+    let (mut shop, _) = recorded().await;
+    let rights = "+evalsha +eval +type +exists +xinfo +hset +xgroup +time +get +hgetall +client|list";
+    let url = format!("redis://mover:secret@{}/", shop.server.addr());
+    for without in rights.split(' ').filter(|right| *right != "+client|list") {
+        let left: Vec<&str> = rights.split(' ').filter(|right| *right != without).collect();
+        let rule = format!("SETUSER mover reset on >secret ~* {}", left.join(" "));
+        let () = redis::cmd("ACL")
+            .arg(rule.split_whitespace().collect::<Vec<_>>())
+            .query_async(&mut shop.redis)
+            .await
+            .unwrap();
+        shop.run(&format!("{LINE} --url {url}")).await.refused(1);
+        let exists: bool = shop.redis.exists(RECORD).await.unwrap();
+        assert!(!exists, "{without}");
+    }
+    let rule = format!("SETUSER mover reset on >secret ~* {rights}");
+    let () =
+        redis::cmd("ACL").arg(rule.split_whitespace().collect::<Vec<_>>()).query_async(&mut shop.redis).await.unwrap();
+    shop.run(&format!("{LINE} --url {url}")).await.done();
+}
+
+#[tokio::test]
 async fn a_stateless_consumer_has_a_position_alone() {
     let (mut shop, _) = recorded().await;
     let () = shop.redis.del(STATE).await.unwrap();
