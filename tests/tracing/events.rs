@@ -27,6 +27,7 @@ struct Row {
 fn table() -> BTreeMap<String, Row> {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tracing.md")).unwrap();
     let events = page.split_once("\n## Events\n").unwrap().1;
+    let events = events.split_once("\n## ").unwrap().0;
     let mut rows = BTreeMap::new();
     for line in events.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();

@@ -100,6 +100,13 @@ pub enum Operation {
     Restart,
 }
 
+impl Operation {
+    /// Whether a stream may forget which IDs it has had.
+    pub fn forgets_ids(&self) -> bool {
+        matches!(self, Self::DeleteKey { .. } | Self::WrongType { .. } | Self::FlushAll | Self::RollBack { .. })
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub enum NewId {
     /// The server's choice.

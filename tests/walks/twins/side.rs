@@ -1,6 +1,6 @@
 //! One of the two servers, and all who are connected to it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use atomic_streams::internals::{
     AttachReply, AttachRequest, Letters, Link, Permissions, Requeued, Start, Step, StepReply, StoreError,
@@ -52,6 +52,15 @@ type Lines = Vec<Line>;
 /// A line about the input, as most are.
 fn line(text: String) -> Line {
     Line { stream: STREAM, text }
+}
+
+/// Waits until no ID that a server makes can be one that it has made before.
+async fn next_millisecond() {
+    let millisecond = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let now = millisecond();
+    while millisecond() == now {
+        tokio::task::yield_now().await;
+    }
 }
 
 impl Side {
@@ -113,6 +122,9 @@ impl Side {
             }
             _ => self.by_hand(operation).await,
         };
+        if operation.forgets_ids() {
+            next_millisecond().await;
+        }
         self.sight = self.place.sight().await;
         lines.extend(self.pictured());
         lines.iter().map(|line| self.plain.text(line.stream, &line.text)).collect()
