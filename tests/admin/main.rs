@@ -8,11 +8,13 @@
 //! | `moving` | seek and reset, at rest and under a running consumer |
 //! | `removing` | delete |
 //! | `creating` | subscriptions made from outside |
+//! | `chaos` | all of that at random instants, under faults |
 //! | `copying` | copies: kept, listed, put back, dropped |
 //! | `streams` | what streams say of themselves, and their entries |
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod chaos;
 mod copying;
 mod creating;
 mod looking;

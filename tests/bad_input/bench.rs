@@ -103,6 +103,16 @@ impl Bench {
         picture
     }
 
+    /// What each key holds, to be compared.
+    async fn contents(&mut self) -> Picture {
+        let keys: Vec<String> = self.redis.keys("*").await.unwrap();
+        let mut contents = Picture::new();
+        for key in keys {
+            contents.insert(key.clone(), support::contents(&mut self.redis, &key).await);
+        }
+        contents
+    }
+
     /// Puts a key back as it was.
     pub(crate) async fn put_back(&mut self, picture: &Picture, key: &str) {
         let mut command = redis::cmd("RESTORE");
@@ -112,7 +122,7 @@ impl Bench {
 
     /// The same, but for who owns the record: what an attach that is given up may write.
     async fn state(&mut self) -> (Picture, BTreeMap<String, Vec<u8>>) {
-        let mut picture = self.picture().await;
+        let mut picture = self.contents().await;
         picture.remove(RECORD);
         let mut record: BTreeMap<String, Vec<u8>> = self.redis.hgetall(RECORD).await.unwrap();
         record.retain(|field, _| !["@head", "@epoch", "@owner", "@lease"].contains(&field.as_str()));
@@ -131,9 +141,9 @@ impl Bench {
 
     /// The same before the record is taken: not a byte was changed.
     pub(crate) async fn refused_at_once<H: Handler + 'static>(&mut self, handler: impl Fn() -> H) -> Error {
-        let before = self.picture().await;
+        let before = self.contents().await;
         let error = self.refused_twice(handler).await;
-        assert!(self.picture().await == before, "something was written: {error}");
+        assert!(self.contents().await == before, "something was written: {error}");
         error
     }
 

@@ -262,7 +262,7 @@ impl Real {
         let names: Vec<Vec<u8>> = self.ask(&["KEYS", "*"]).await;
         let mut dumps = BTreeMap::new();
         for name in names {
-            let dump = redis::cmd("DUMP").arg(&name).query_async(&mut self.connection.clone()).await.unwrap();
+            let dump = support::contents(&mut self.connection.clone(), &name).await;
             dumps.insert(name, dump);
         }
         dumps

@@ -5,6 +5,7 @@
 //! - [`Proxy`]: a TCP proxy in front of a server, with faults and named points to wait for.
 //! - [`Process`]: a built example run as a child process, as a worker in production would be.
 //! - [`Snapshot`]: takes a server's data back to an earlier moment while its connections stay open.
+//! - [`contents`]: what a key holds, to be compared.
 //! - [`Tmux`]: a real terminal.
 //! - [`eventually`]: the one place where a test waits.
 //! - [`Rng`] and [`seed`]: random choices that can be repeated.
@@ -16,6 +17,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod child;
+mod contents;
 mod for_examples;
 mod port;
 mod process;
@@ -26,6 +28,7 @@ mod server;
 mod tmux;
 mod wait;
 
+pub use contents::contents;
 pub use for_examples::{ExampleServer, HOW_TO_GET_A_SERVER, example_server};
 pub use process::{Process, ProcessBuilder};
 pub use proxy::{Existing, Fault, Hold, Proxy};
