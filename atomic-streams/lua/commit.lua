@@ -44,7 +44,7 @@ if not first_operation then -- nothing to undo
   else
     set = redis.pcall('HSET', record, '@head', ARGV[2], '@position', ARGV[3], '@processed', ARGV[4])
   end
-  if type(set) == 'table' then return {'REFUSED', record, set.err} end
+  if set ~= 0 and type(set) == 'table' then return {'REFUSED', record, set.err} end -- mostly 0: no new field
 elseif lone_publish then -- nothing to undo either: once the publish is there, nothing can fail
   local key = KEYS[tonumber(ARGV[first_operation + 1])]
   if not redis.acl_check_cmd('HSET', record, 'f', 'v') then return {'REFUSED', record, 'NOPERM no permission to run HSET'} end

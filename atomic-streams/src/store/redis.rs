@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, RedisResult, Value};
+use redis::{Cmd, Pipeline, Value};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -49,7 +49,7 @@ use crate::script::Scripts;
 const LOAD_CHUNK: usize = 512;
 
 /// Steps that are written before the server gets them.
-const SEND_PART: usize = 32;
+const SEND_PART: usize = 64;
 
 /// A Redis or Valkey server.
 pub struct RedisStore {
@@ -263,19 +263,15 @@ impl Link for RedisLink {
         let mut parts = Vec::with_capacity(steps.len().div_ceil(SEND_PART));
         for part in steps.chunks(SEND_PART) {
             let mut pipeline = Pipeline::with_capacity(part.len());
-            pipeline.ignore_errors();
             for step in part {
                 pipeline.add_command(request::step(&self.scripts, &self.subscription, token, step));
             }
             let answered: Vec<_> = part.iter().map(reply::Answered::by).collect();
             let mut connection = self.connection.clone();
             let mut sent = Box::pin(async move {
-                let values: Vec<RedisResult<Value>> =
-                    pipeline.query_async(&mut connection).await.map_err(reply::error)?;
-                let replies = values.into_iter().zip(answered).map(|(value, answered)| {
-                    value.map_err(reply::error).and_then(|value| reply::step(answered, value))
-                });
-                Ok(replies.collect())
+                // Not by `query_async`, which would look at every reply to convert it into itself.
+                let values = connection.send_packed_commands(&pipeline, 0, answered.len()).await.map_err(reply::error)?;
+                Ok(answered.into_iter().zip(values).map(|(answered, value)| reply::step(answered, value)).collect())
             });
             // Polled once, it lies in the connection's queue, or waits for a place in it before all that come later: but not
             // if this task's share of the runtime were used up just then, which is why it is not asked for.
