@@ -25,6 +25,8 @@ pub enum Writes {
     EmptyScripts,
     /// For each, a transaction of state, position and alert.
     TransactionEach,
+    /// For each, a transaction of all that the library's commit writes.
+    SameEach,
     /// One transaction for all.
     TransactionForAll,
 }
@@ -74,6 +76,7 @@ pub async fn write(job: &Job, writes: Writes) -> Result<Sample, Failure> {
     let sample = meter.stop().await?;
     let state = match writes {
         Writes::EmptyScripts => Some(seen),
+        Writes::SameEach => writer.connection.hget(&writer.record, "sold").await?,
         _ => writer.connection.hget(state_key(job), "sold").await?,
     };
     Ok(Sample { state, ..sample })
@@ -159,6 +162,9 @@ impl Writer {
         let mut connection = connect(&job.url).await?;
         let script = redis::cmd("SCRIPT").arg("LOAD").arg("return 1").query_async(&mut connection).await?;
         let (record, state) = (record(&job.stream, &job.group), state_key(job));
+        if matches!(writes, Writes::SameEach) {
+            let () = connection.xgroup_create(&job.stream, &job.group, "0").await?;
+        }
         Ok(Self { connection, writes, script, record, state, job: job.clone(), sold: 0, sequence: 0 })
     }
 
@@ -182,6 +188,12 @@ impl Writer {
                     self.state(&sale.id, &mut pipeline);
                     pipeline.cmd("EXEC").ignore();
                 }
+                Writes::SameEach => {
+                    pipeline.cmd("MULTI").ignore();
+                    self.alert(&sale, &mut pipeline);
+                    self.same(&sale.id, &mut pipeline);
+                    pipeline.cmd("EXEC").ignore();
+                }
                 Writes::TransactionForAll => {
                     self.alert(&sale, &mut pipeline);
                     last = sale.id;
@@ -201,6 +213,15 @@ impl Writer {
 
     fn state(&self, position: &[u8], pipeline: &mut Pipeline) {
         pipeline.cmd("HSET").arg(&self.state).arg("sold").arg(self.sold).arg("position").arg(position).ignore();
+    }
+
+    /// The fields of the library's record, and the group's cursor.
+    fn same(&mut self, position: &[u8], pipeline: &mut Pipeline) {
+        self.sequence += 1;
+        pipeline.cmd("HSET").arg(&self.record).arg("@head").arg(format!("{TOKEN}:{}", self.sequence));
+        pipeline.arg("@position").arg(position).arg("@processed").arg(self.sequence).arg("sold").arg(self.sold).ignore();
+        pipeline.cmd("XGROUP").arg("SETID").arg(&self.job.stream).arg(&self.job.group).arg(position);
+        pipeline.arg("ENTRIESREAD").arg(self.sequence).ignore();
     }
 
     fn alert(&self, sale: &Sold, pipeline: &mut Pipeline) {

@@ -113,13 +113,14 @@ pub fn ratios(rows: &[Row], markdown: bool) -> String {
     type Figure = fn(&Row) -> Option<f64>;
     let (rate, client, server): (Figure, Figure, Figure) =
         (|row| row.msgs_per_s, |row| row.client_us, |row| row.server_us);
-    let comparisons: [(&str, &str, &str, Figure); 14] = [
+    let comparisons: [(&str, &str, &str, Figure); 15] = [
         ("msg/s", "per_message", "xread", rate),
         ("msg/s", "per_message", "xread_raw", rate),
         ("msg/s", "per_message", "handwritten_xreadgroup", rate),
         ("msg/s", "per_message", "python", rate),
         ("server us", "per_message", "evalsha_empty", server),
         ("client us", "per_message", "handwritten_xreadgroup", client),
+        ("client + server us", "per_message", "multi_same_writes", Row::cpu_us),
         ("client + server us", "per_message", "multi_pipelined", Row::cpu_us),
         ("msg/s", "fields_1000", "fields_1", rate),
         ("msg/s", "map_1000000", "map_1000", rate),

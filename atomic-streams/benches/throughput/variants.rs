@@ -60,6 +60,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(2);
 const BY_GROUP: &str = "that each entry's effects show by themselves: up to 256 appear at once";
 const BY_HAND: &str =
     "a fence against a second process or a late resend; notice of a rollback; entries left pending are not claimed";
+const UNCHECKED: &str = "a fence against a second process or a late resend; notice of a rollback";
 const BY_POSITION: &str = "a fence against a second process or a late resend; notice of a rollback; the group's cursor";
 
 /// All of them, in the order of the table.
@@ -78,6 +79,7 @@ pub const ALL: &[Variant] = &[
     itself("map_1000", NOTHING),
     itself("map_1000000", NOTHING),
     itself("handwritten_xreadgroup", BY_HAND),
+    itself("multi_same_writes", UNCHECKED),
     itself("multi_pipelined", BY_POSITION),
     itself("multi_batch", BY_POSITION),
     Variant {
@@ -134,6 +136,7 @@ pub async fn work(job: &Job) -> Result<Sample, Failure> {
         "xread" => positions::xread(job).await,
         "xread_raw" => positions::xread_raw(job).await,
         "evalsha_empty" => positions::write(job, Writes::EmptyScripts).await,
+        "multi_same_writes" => positions::write(job, Writes::SameEach).await,
         "multi_pipelined" => positions::write(job, Writes::TransactionEach).await,
         "multi_batch" => positions::write(job, Writes::TransactionForAll).await,
         "handwritten_xreadgroup" => by_hand::xreadgroup(job).await,
