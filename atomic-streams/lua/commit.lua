@@ -64,14 +64,15 @@ else
   local added, refused_key, refused, deleted, collections, letter
   if ARGV[first_operation] then
     -- Check: nothing is written in this pass.
-    local i, publishes = first_operation, false
+    local i, publishes = first_operation, nil
     while ARGV[i] do
       local kind = ARGV[i]
       if kind == 'A' then
         local key = KEYS[tonumber(ARGV[i + 1])]
-        publishes = true
+        publishes = publishes or {}
         -- Without the right to undo it, a publish could outlive a refusal that follows.
-        if not redis.acl_check_cmd('XDEL', key, '0-1') then return {'REFUSED', key, 'NOPERM no permission to run XDEL, which undoes a publish'} end
+        if not publishes[key] and not redis.acl_check_cmd('XDEL', key, '0-1') then return {'REFUSED', key, 'NOPERM no permission to run XDEL, which undoes a publish'} end
+        publishes[key] = true
         i = i + 3 + ARGV[i + 2]
       elseif kind == 'C' then
         local key = KEYS[tonumber(ARGV[i + 1])]

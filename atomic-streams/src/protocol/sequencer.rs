@@ -117,6 +117,9 @@ impl Sequencer {
             }
             operations.push(Operation::Publish { stream: publish.stream, fields: publish.fields, check });
         }
+        if staged.trims.is_empty() {
+            return operations;
+        }
         // One trim per output is enough: the last word counts.
         let mut last: HashMap<&str, usize> = HashMap::new();
         for (index, (stream, _)) in staged.trims.iter().enumerate() {
