@@ -17,6 +17,7 @@ mod parts;
 mod reader;
 mod recorder;
 mod recovery;
+mod renewals;
 mod restore;
 mod session;
 mod settings;

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, Interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::gathering::Gathering;
 use super::in_flight::InFlight;
 use super::reader::Progress;
 use super::unread::Unread;
-use super::{Settings, Shared, cursor, ending};
+use super::{Settings, Shared, cursor, ending, renewals};
 use crate::id::EntryId;
 use crate::protocol::{
     Commit, Failure, Operation, Outcome, Owned, Permanent, Reconciler, Renewed, SessionEnd, Step, StepReply,
@@ -115,16 +115,14 @@ impl Committer {
     async fn settle_all(&mut self) -> Result<(), SessionEnd> {
         let mut reconciler = Reconciler::new(&self.owned);
         let timing = self.settings.timing;
-        let period = timing.renew_every();
-        let mut renewals = interval_at(Instant::now() + period, period);
-        renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut renewals = renewals::every(timing.renew_every());
         let mut gathering =
             self.settings.coalescing.map(|each| Gathering::new(each, self.alone_until, timing.proof_wait()));
         // What is gathered for a group is better sent as a larger one when the last is settled.
         // So is what is staged during a wait, which holds up the server's side of this connection anyway.
         let durability = self.settings.durability;
         let most_sent = if gathering.is_some() || durability.waits() { 1 } else { MAX_SENT };
-        let mut commits = Vec::with_capacity(MAX_PIPELINE);
+        let mut commits = Vec::new();
         let mut sent = VecDeque::new();
         // Before the first commit: the position is still where the attach has found entries missing.
         let mut renew_now = self.owned.vanished > 0;
