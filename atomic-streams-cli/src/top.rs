@@ -232,7 +232,7 @@ enum Answer {
 struct Asking {
     watch: Side<Watch, Snapshot>,
     search: Side<Search, Discovery>,
-    letter_streams: Vec<String>,
+    letter_streams: Option<Vec<String>>,
 }
 
 /// Who asks, or the task that it is in.
@@ -265,14 +265,14 @@ impl<A, T> Side<A, T> {
 impl Asking {
     fn new(server: &Arc<Server>, named: Vec<String>, clock: Clock) -> Result<Self, Failure> {
         let (watch, search) = (Watch::new(server, clock)?, Search::new(server, named)?);
-        Ok(Self { watch: Side::Idle(Some(watch)), search: Side::Idle(Some(search)), letter_streams: Vec::new() })
+        Ok(Self { watch: Side::Idle(Some(watch)), search: Side::Idle(Some(search)), letter_streams: None })
     }
 
     fn round(&mut self, ask: plan::Ask) {
         if let Some(mut watch) = self.watch.take() {
             let streams = self.letter_streams.clone();
             self.watch = Side::Busy(tokio::spawn(async move {
-                let answer = watch.round(&ask, &streams).await;
+                let answer = watch.round(&ask, streams.as_deref()).await;
                 (watch, answer)
             }));
         }

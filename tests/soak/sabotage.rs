@@ -5,7 +5,7 @@ use std::str::FromStr;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, RedisResult};
 
-use crate::subscriptions::{LEDGER, STOCK};
+use crate::subscriptions::{Item, LEDGER, STOCK};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sabotage {
@@ -50,9 +50,14 @@ impl Sabotage {
         NAMES.iter().find(|(_, kind)| *kind == self).expect("every kind has a name").0
     }
 
-    /// Whether it comes to the entry with this count.
+    /// Whether it comes to the entry with this count, once more if a failover has undone it.
     pub fn strikes(self, count: u64) -> bool {
-        count % 500 == 300
+        self != Self::Drop && count % 500 == 300
+    }
+
+    /// Whether it leaves this entry out: known by the entry itself, since what is left out does not count.
+    pub fn drops(item: &Item) -> bool {
+        item.n % 100 == 50
     }
 
     /// What is done past the library, when all is handled: the next commit would write the right values.

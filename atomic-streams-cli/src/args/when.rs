@@ -62,6 +62,9 @@ fn time_before(text: &str, now: Timestamp) -> Result<u64, String> {
         let ago = text.strip_suffix("ago").unwrap_or(text).trim();
         span(ago).ok().and_then(|ago| now.checked_sub(ago).ok())
     };
+    if time.is_some_and(|time| time.as_millisecond() < 0) {
+        return Err("no entry is from before 1970".into());
+    }
     time.and_then(|time| u64::try_from(time.as_millisecond()).ok()).ok_or_else(|| {
         "write a time such as 2026-11-27, 2026-11-27T08:30, 2026-11-27T08:30:00Z, or how long ago: 90s, 15min, 3h, 2d".into()
     })
@@ -107,10 +110,11 @@ mod tests {
         ] {
             assert_eq!(time_before(text, now), Ok(ms), "{text}");
         }
-        for text in
-            ["", "yesterday", "7", "-3h", "P1D", "1 month ago", "99999999999999999999", "2023-13-01", "1969-01-01"]
-        {
+        for text in ["", "yesterday", "7", "-3h", "P1D", "1 month ago", "99999999999999999999", "2023-13-01"] {
             assert!(time_before(text, now).unwrap_err().contains("write a time"), "{text}");
+        }
+        for text in ["1969-01-01", "0001-01-01T00:00:00Z"] {
+            assert!(time_before(text, now).unwrap_err().contains("before 1970"), "{text}");
         }
     }
 

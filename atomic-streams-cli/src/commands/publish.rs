@@ -4,9 +4,9 @@ use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use atomic_streams::{ErrorKind, Fields, Producer};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::args::PublishArgs;
 use crate::connect::Server;
@@ -110,12 +110,42 @@ impl Show for Published {
     }
 }
 
-/// A JSON object with its members in their order.
-struct Object(Vec<(String, Value)>);
+/// A JSON object with its members in their order. Numbers and what is nested keep the digits that they were written with.
+struct Object(Vec<(String, Member)>);
+
+enum Member {
+    Null,
+    Bool(bool),
+    Text(String),
+    AsWritten(Box<RawValue>),
+}
+
+impl Member {
+    fn of(raw: Box<RawValue>) -> serde_json::Result<Self> {
+        Ok(match raw.get().as_bytes().first() {
+            Some(b'"') => Self::Text(serde_json::from_str(raw.get())?),
+            Some(b't') => Self::Bool(true),
+            Some(b'f') => Self::Bool(false),
+            Some(b'n') => Self::Null,
+            _ => Self::AsWritten(raw),
+        })
+    }
+}
+
+impl Serialize for Member {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_none(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::AsWritten(raw) => serializer.serialize_str(raw.get()),
+        }
+    }
+}
 
 impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+        serializer.collect_map(self.0.iter().map(|(name, member)| (name, member)))
     }
 }
 
@@ -132,8 +162,8 @@ impl<'de> Deserialize<'de> for Object {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
                 let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
+                while let Some((name, raw)) = map.next_entry()? {
+                    members.push((name, Member::of(raw).map_err(A::Error::custom)?));
                 }
                 Ok(Object(members))
             }

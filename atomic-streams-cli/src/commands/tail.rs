@@ -79,6 +79,9 @@ async fn show(server: &Server, args: &TailArgs, screen: &Screen) -> Result<(), F
 
 async fn newest(admin: &Admin, args: &TailArgs) -> Result<Vec<Entry>, Failure> {
     let count = args.count.unwrap_or(NEWEST);
+    if count == 0 {
+        return Ok(Vec::new());
+    }
     match usize::try_from(count).ok().filter(|_| count <= MAX_NEWEST) {
         Some(count) => Ok(admin.newest(&args.stream, count).await?),
         None => Err(Failure::usage(format!(

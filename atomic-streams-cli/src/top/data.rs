@@ -79,11 +79,11 @@ impl Watch {
         Ok(Self { server: Arc::clone(server), lines, tallies: Tallies::default(), state: None, clock })
     }
 
-    /// Looks at what is asked for, and at the dead letters in these streams.
+    /// Looks at what is asked for, and at the dead letters in these streams, if it is known which they are.
     ///
     /// # Errors
     /// The server is not there, in words. What it refuses is said in the snapshot.
-    pub async fn round(&mut self, ask: &Ask, letter_streams: &[String]) -> Result<Snapshot, String> {
+    pub async fn round(&mut self, ask: &Ask, letter_streams: Option<&[String]>) -> Result<Snapshot, String> {
         let begun = (self.clock)();
         let mut snapshot = self.look(ask, letter_streams).await;
         for can_ask_again in [true, false] {
@@ -100,8 +100,8 @@ impl Watch {
         snapshot.map_err(Trouble::words)
     }
 
-    async fn look(&mut self, ask: &Ask, letter_streams: &[String]) -> Result<Snapshot, Trouble> {
-        if ask.names.is_empty() && letter_streams.is_empty() {
+    async fn look(&mut self, ask: &Ask, letter_streams: Option<&[String]>) -> Result<Snapshot, Trouble> {
+        if ask.names.is_empty() && letter_streams.is_none_or(<[String]>::is_empty) {
             // Nothing is asked otherwise, and nobody would see that the server is not there.
             self.lines.asking.command(&redis::cmd("PING")).await?;
         }
@@ -115,13 +115,15 @@ impl Watch {
             Err(Trouble::Refused(why)) => snapshot.notes.push(format!("standbys cannot be counted: {why}")),
             other => other?,
         }
-        match self.tallies.look(&mut self.lines.asking, letter_streams).await {
-            Ok(notes) => {
-                snapshot.notes.extend(notes);
-                snapshot.letters = Some(self.tallies.by_name());
+        if let Some(letter_streams) = letter_streams {
+            match self.tallies.look(&mut self.lines.asking, letter_streams).await {
+                Ok(notes) => {
+                    snapshot.notes.extend(notes);
+                    snapshot.letters = Some(self.tallies.by_name());
+                }
+                Err(Trouble::Refused(why)) => snapshot.notes.push(format!("dead letters cannot be counted: {why}")),
+                Err(absent) => return Err(absent),
             }
-            Err(Trouble::Refused(why)) => snapshot.notes.push(format!("dead letters cannot be counted: {why}")),
-            Err(absent) => return Err(absent),
         }
         if let Some(name) = &ask.state_of {
             let record = snapshot.looks.iter().find(|look| look.name == *name).and_then(|look| look.seen.record());

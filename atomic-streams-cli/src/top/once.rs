@@ -34,7 +34,7 @@ pub(super) async fn once(
         if round > 0 {
             tokio::time::sleep(model.every).await;
         }
-        model.see(watch.round(&ask, &letter_streams).await.map_err(failed)?);
+        model.see(watch.round(&ask, letter_streams.as_deref()).await.map_err(failed)?);
         model.now.at = clock();
         model.now.ms = calendar();
     }

@@ -199,8 +199,8 @@ pub(crate) struct Discovery {
     pub names: Vec<Name>,
     /// How many there are beyond these.
     pub left_out: usize,
-    /// Streams whose newest entry is a dead letter.
-    pub letter_streams: Vec<String>,
+    /// Streams whose newest entry is a dead letter; `None` where they cannot be looked for.
+    pub letter_streams: Option<Vec<String>>,
     /// What could not be found out, and why.
     pub notes: Vec<String>,
 }

@@ -5,12 +5,19 @@ use std::fmt::Write;
 use atomic_streams::Fields;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
+/// Whether a terminal does something else with it than to show it: control characters, and those that turn the direction of what
+/// follows, behind which a line can say the opposite of what it shows.
+pub fn is_obeyed(each: char) -> bool {
+    each.is_control()
+        || matches!(each, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// For people: text with what a terminal would obey escaped, and `\xff` for what is no text.
 pub fn text(bytes: &[u8]) -> String {
     let mut shown = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for each in chunk.valid().chars() {
-            if each.is_control() { shown.extend(each.escape_default()) } else { shown.push(each) }
+            if is_obeyed(each) { shown.extend(each.escape_default()) } else { shown.push(each) }
         }
         for byte in chunk.invalid() {
             // Writing to a string cannot fail.
@@ -134,6 +141,7 @@ mod tests {
     fn any_bytes_can_be_shown_and_obey_nothing() {
         assert_eq!(text("grün\u{1b}[2J\n".as_bytes()), "grün\\u{1b}[2J\\n");
         assert_eq!(text(b"a\xff\x00b"), "a\\xff\\u{0}b");
+        assert_eq!(text("paid \u{202e}dip".as_bytes()), "paid \\u{202e}dip");
         let all = fields(&[(b"sku", b"A-1"), (b"note", b"two words"), (b"none", b""), (b"\xff", b"\"")]);
         assert_eq!(line(&all), r#"sku=A-1 note="two words" none="" \xff="\"""#);
     }

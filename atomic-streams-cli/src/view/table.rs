@@ -1,8 +1,16 @@
 //! Tables: columns side by side, without lines.
 
-use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, presets};
+use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, Width, presets};
 
 use super::Look;
+use super::bytes::is_obeyed;
+
+/// A column is not made narrower than this, or than what it holds: a terminal that is too narrow for all of them breaks the lines
+/// as it likes, which is better to read than one character a line.
+const MIN_COLUMN: u16 = 8;
+
+/// Blanks behind a column.
+const PADDING: u16 = 2;
 
 /// What a colour means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,17 +94,21 @@ impl Table {
             }));
         }
         let whole: Vec<usize> = match self.rows.first() {
-            Some(row) => row.iter().enumerate().filter(|(_, cell)| cell.is_whole).map(|(at, _)| at).collect(),
+            Some(row) => {
+                row.iter().enumerate().filter(|(_, cell)| cell.is_whole || cell.is_number).map(|(at, _)| at).collect()
+            }
             None => Vec::new(),
         };
         for row in self.rows {
             table.add_row(row.into_iter().map(|cell| cell.cell(look.colors)).collect::<Vec<_>>());
         }
-        for (at, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, 2));
-            if whole.contains(&at) {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            }
+        let widths = table.column_max_content_widths();
+        for ((at, column), width) in table.column_iter_mut().enumerate().zip(widths) {
+            column.set_padding((0, PADDING));
+            column.set_constraint(match whole.contains(&at) {
+                true => ColumnConstraint::ContentWidth,
+                false => ColumnConstraint::LowerBoundary(Width::Fixed(width.min(MIN_COLUMN) + PADDING)),
+            });
         }
         let mut text = String::new();
         for line in table.lines() {
@@ -122,12 +134,12 @@ fn bare(look: &Look) -> comfy_table::Table {
 
 /// A value of the server may hold anything, also what a terminal obeys.
 pub fn one_line(text: &str) -> String {
-    if !text.chars().any(char::is_control) {
+    if !text.chars().any(is_obeyed) {
         return text.to_owned();
     }
     let mut line = String::with_capacity(text.len() + 8);
     for each in text.chars() {
-        if each.is_control() {
+        if is_obeyed(each) {
             line.extend(each.escape_default());
         } else {
             line.push(each);

@@ -23,7 +23,12 @@ async fn publish_adds_fields_or_objects_in_their_order() {
         (&json["stream"], &json["entries"], json["ids"].as_array().unwrap().len()),
         (&json!("new"), &json!(1), 1)
     );
-    assert_eq!(newest(&shop, "new").await, r#"z=1 a=text deep="{\"n\":[1.5,true]}""#);
+    assert_eq!(newest(&shop, "new").await, r#"z=1 a=text deep="{\"n\": [1.5, true]}""#);
+
+    let object = r#"{"n": 123456789012345678901234567890, "price": 1.50, "none": null, "deep": {"x": 0.10}}"#;
+    shop.run(&format!("publish new --object '{object}'")).await.done();
+    let written = r#"n=123456789012345678901234567890 price=1.50 deep="{\"x\": 0.10}""#;
+    assert_eq!(newest(&shop, "new").await, written, "the digits that were written");
 
     let ran = shop.run_with("publish lines --object -", "{\"n\": 1}\n\n{\"n\": 2}\n[3]\n").await;
     assert_eq!(ran.code, 2, "{ran:?}");
@@ -37,7 +42,7 @@ async fn publish_adds_fields_or_objects_in_their_order() {
     }
     assert_eq!(shop.run("publish new a=b --dry-run").await.done(), "would be added to new: a=b\n");
     let length: u64 = shop.redis.xlen("new").await.unwrap();
-    assert_eq!(length, 2);
+    assert_eq!(length, 3);
 }
 
 #[tokio::test]

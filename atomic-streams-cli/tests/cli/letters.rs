@@ -64,7 +64,10 @@ async fn letters_are_searched_by_text_origin_and_time() {
     let ids = shop.letters(DEAD).await;
     let json = shop.run(&format!("dead-letters ls sales:dead -n 1 --after {} --json", ids[0])).await.json();
     assert_eq!((json.as_array().unwrap().len(), &json[0]["id"]), (1, &json!(ids[1])));
-    assert_eq!(shop.run("dead-letters search sales:dead --group audit").await.done(), "no dead letters\n");
+    assert_eq!(
+        shop.run("dead-letters search sales:dead --group audit").await.done(),
+        "no such dead letters among the 3 entries of sales:dead\n"
+    );
 }
 
 /// More letters than are read at once, with others between them, and some that come while they are put back.

@@ -159,6 +159,7 @@ async fn tail_shows_the_newest_entries_or_those_from_somewhere_on() {
         ("tail sales --from start --count 3", vec![1, 2, 3]),
         (&format!("tail sales --from {}", shop.id(6)), vec![7, 8]),
         ("tail sales --from end", vec![]),
+        ("tail sales -n 0", vec![]),
     ] {
         assert_eq!(minutes(&shop.run(line).await.done()), shown, "{line}");
     }

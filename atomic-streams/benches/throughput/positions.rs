@@ -219,7 +219,14 @@ impl Writer {
     fn same(&mut self, position: &[u8], pipeline: &mut Pipeline) {
         self.sequence += 1;
         pipeline.cmd("HSET").arg(&self.record).arg("@head").arg(format!("{TOKEN}:{}", self.sequence));
-        pipeline.arg("@position").arg(position).arg("@processed").arg(self.sequence).arg("sold").arg(self.sold).ignore();
+        pipeline
+            .arg("@position")
+            .arg(position)
+            .arg("@processed")
+            .arg(self.sequence)
+            .arg("sold")
+            .arg(self.sold)
+            .ignore();
         pipeline.cmd("XGROUP").arg("SETID").arg(&self.job.stream).arg(&self.job.group).arg(position);
         pipeline.arg("ENTRIESREAD").arg(self.sequence).ignore();
     }

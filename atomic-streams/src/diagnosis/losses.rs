@@ -46,6 +46,11 @@ pub(super) fn of_failover(facts: &Facts, durability: Durability) -> String {
             "A failover to this replica loses what it has not received from its primary; examine the primary for what bounds that"
                 .to_owned()
         }
+        (Some(replicas), _) if replicas < u64::from(durability.replicas()) => format!(
+            "There are {replicas} replicas, and `durability({durability})` waits for {}: nothing is reported as done until so many are \
+             connected, and a failover loses nothing that was",
+            durability.replicas()
+        ),
         (Some(replicas), _) if durability.replicas() > 0 => format!(
             "A failover loses nothing that a consumer has reported, if it promotes one of the {} of {replicas} replicas that have it; \
              `durability({durability})` sees to that",

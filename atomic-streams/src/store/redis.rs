@@ -270,7 +270,8 @@ impl Link for RedisLink {
             let mut connection = self.connection.clone();
             let mut sent = Box::pin(async move {
                 // Not by `query_async`, which would look at every reply to convert it into itself.
-                let values = connection.send_packed_commands(&pipeline, 0, answered.len()).await.map_err(reply::error)?;
+                let values =
+                    connection.send_packed_commands(&pipeline, 0, answered.len()).await.map_err(reply::error)?;
                 Ok(answered.into_iter().zip(values).map(|(answered, value)| reply::step(answered, value)).collect())
             });
             // Polled once, it lies in the connection's queue, or waits for a place in it before all that come later: but not

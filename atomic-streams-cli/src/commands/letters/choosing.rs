@@ -31,14 +31,14 @@ impl Choice<'_> {
         Ok(count)
     }
 
-    /// Calls for each of them, in their order, until it is told not to go on. Those that come meanwhile are left out, so that
+    /// Calls for each of them, in their order, until it is told not to go on; returns how many entries the stream has. Those that come meanwhile are left out, so that
     /// entries which fail again go round no more than once.
     pub async fn each(
         &self,
         server: &Server,
         letters: &str,
         mut call: impl AsyncFnMut(&DeadLetters, DeadLetter) -> Result<bool, Failure>,
-    ) -> Result<(), Failure> {
+    ) -> Result<u64, Failure> {
         let last = server.admin()?.stream(letters).await?;
         let found = server.dead_letters(letters)?;
         let bar = progress(last.length, "looking at dead letters");
@@ -53,14 +53,14 @@ impl Choice<'_> {
                 }
                 bar.inc(1);
                 if passes(self.filter, &letter) && !call(&found, letter).await? {
-                    return Ok(());
+                    return Ok(last.length);
                 }
             }
             if is_last {
                 break;
             }
         }
-        Ok(())
+        Ok(last.length)
     }
 }
 

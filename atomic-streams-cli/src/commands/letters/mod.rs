@@ -42,7 +42,7 @@ async fn list(
 ) -> Result<Letters, Failure> {
     let mut found = Vec::new();
     let choice = Choice { filter, after };
-    choice
+    let entries = choice
         .each(server, letters, async |_, letter| {
             if found.len() < count {
                 found.push(Letter::of(letter));
@@ -50,7 +50,7 @@ async fn list(
             Ok(found.len() < count)
         })
         .await?;
-    Ok(Letters(found))
+    Ok(Letters { found, entries, stream: letters.to_owned() })
 }
 
 async fn show(server: &Server, letters: &str, id: EntryId) -> Result<Letter, Failure> {

@@ -6,7 +6,7 @@ use atomic_streams::DeadLetter;
 use serde::Serialize;
 
 use crate::view::bytes::{self, Bytes, Members};
-use crate::view::{Cell, Hue, Look, Show, Table, time};
+use crate::view::{Cell, Hue, Look, Show, Table, count, time};
 
 /// So much of the error stands in a list.
 const SHORT_ERROR: usize = 60;
@@ -33,7 +33,14 @@ pub struct Letter {
 
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub struct Letters(pub Vec<Letter>);
+pub struct Letters {
+    pub found: Vec<Letter>,
+    /// How many entries there are in the stream, of whatever kind.
+    #[serde(skip)]
+    pub entries: u64,
+    #[serde(skip)]
+    pub stream: String,
+}
 
 impl Letter {
     pub fn of(letter: DeadLetter) -> Self {
@@ -57,11 +64,18 @@ impl Letter {
 
 impl Show for Letters {
     fn text(&self, look: &Look) -> String {
-        if self.0.is_empty() {
-            return "no dead letters\n".to_owned();
+        if self.found.is_empty() {
+            return match self.entries {
+                0 => "no dead letters\n".to_owned(),
+                entries => format!(
+                    "no such dead letters among the {} of {}\n",
+                    count(entries, "entry", "entries"),
+                    self.stream
+                ),
+            };
         }
         let mut table = Table::new(&["ID", "STREAM", "GROUP", "ENTRY", "GIVEN UP", "TRIES", "ERROR"]);
-        for each in &self.0 {
+        for each in &self.found {
             table.row([
                 Cell::whole(&each.id),
                 Cell::plain(&each.stream),

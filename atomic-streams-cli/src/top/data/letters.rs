@@ -86,27 +86,35 @@ impl Tallies {
 }
 
 /// Which of these streams have a dead letter as their newest entry.
+///
+/// # Errors
+/// [`Refused`](Trouble::Refused): the user may run none of the commands that this takes.
 pub(super) async fn letter_streams(asking: &mut Asking, streams: &[String]) -> Result<Vec<String>, Trouble> {
-    let mut found = Vec::new();
+    let (mut found, mut answers, mut refused) = (Vec::new(), 0, None);
     for part in streams.chunks(100) {
         let call = |stream: &String| vec![stream.clone(), "1".into(), "0".into(), String::new(), String::new()];
         let calls: Vec<Vec<String>> = part.iter().map(call).collect();
         for (stream, answer) in part.iter().zip(asking.scripts(SCRIPT, &calls).await?) {
             match answer {
                 Ok(value) => {
+                    answers += 1;
                     if let Answer::Letters(tally) = read(&value)
                         && !tally.by_name.is_empty()
                     {
                         found.push(stream.clone());
                     }
                 }
-                // Not this user's to read: not this user's dead letters.
-                Err(Trouble::Refused(_)) => {}
+                // One that is not this user's to read does not hold this user's dead letters; but if all are refused, it is the
+                // commands.
+                Err(Trouble::Refused(why)) => refused = Some(why),
                 Err(absent) => return Err(absent),
             }
         }
     }
-    Ok(found)
+    match refused {
+        Some(why) if answers == 0 => Err(Trouble::Refused(why)),
+        _ => Ok(found),
+    }
 }
 
 enum Answer {

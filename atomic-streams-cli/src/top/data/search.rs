@@ -57,11 +57,11 @@ impl Search {
         let names = found.into_iter().take(MAX_SUBSCRIPTIONS).map(|(stream, group)| Name::new(stream, group)).collect();
         let mut discovery = Discovery { names, left_out, ..Discovery::default() };
         if !self.named.is_empty() {
-            discovery.letter_streams.clone_from(&self.named);
+            discovery.letter_streams = Some(self.named.clone());
             return Ok(discovery);
         }
         match self.letter_streams(&mut discovery.notes).await {
-            Ok(streams) => discovery.letter_streams = streams,
+            Ok(streams) => discovery.letter_streams = Some(streams),
             Err(Trouble::Refused(why)) => {
                 discovery.notes.push(format!("dead letters cannot be looked for (--dead-letters names them): {why}"));
             }

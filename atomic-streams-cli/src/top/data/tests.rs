@@ -80,7 +80,7 @@ impl Shop {
     }
 
     async fn round(&mut self, names: &[Name]) -> Result<Snapshot, String> {
-        self.watch.round(&Ask { names: names.to_vec(), state_of: None }, &[]).await
+        self.watch.round(&Ask { names: names.to_vec(), state_of: None }, Some(&[])).await
     }
 
     async fn record(&mut self, name: &Name) -> Record {
@@ -90,7 +90,7 @@ impl Shop {
 
     async fn letters(&mut self, streams: &[&str]) -> BTreeMap<Name, Letters> {
         let streams: Vec<String> = streams.iter().map(|stream| (*stream).to_owned()).collect();
-        let round = self.watch.round(&Ask::default(), &streams).await.unwrap();
+        let round = self.watch.round(&Ask::default(), Some(&streams)).await.unwrap();
         assert_eq!(round.notes, Vec::<String>::new());
         round.letters.unwrap()
     }
@@ -134,7 +134,7 @@ async fn a_look_shows_who_has_it_who_waits_and_how_far_it_is() {
     })
     .await;
     let ask = Ask { names: vec![name.clone()], state_of: Some(name.clone()) };
-    let round = shop.watch.round(&ask, &[]).await.unwrap();
+    let round = shop.watch.round(&ask, Some(&[])).await.unwrap();
     let record = round.looks[0].seen.record().unwrap();
     assert_eq!((record.standing(), record.owner.as_str(), record.epoch), (Standing::Active, "till-1", 1));
     assert_eq!((record.lag, record.lag_ms, record.length, record.passed_over), (Some(0), None, 10, Some(0)));
@@ -145,10 +145,10 @@ async fn a_look_shows_who_has_it_who_waits_and_how_far_it_is() {
 
     // The state is read anew when there is another one, and only then.
     let reads = shop.calls("hgetall").await;
-    shop.watch.round(&ask, &[]).await.unwrap();
+    shop.watch.round(&ask, Some(&[])).await.unwrap();
     assert_eq!(shop.calls("hgetall").await, reads);
     shop.sell("sales", "5").await;
-    let mut shown = async || shop.watch.round(&ask, &[]).await.unwrap().state.unwrap().1;
+    let mut shown = async || shop.watch.round(&ask, Some(&[])).await.unwrap().state.unwrap().1;
     eventually("the state follows", async || shown().await == State::Fields(vec![("takings".into(), "35".into())]))
         .await;
 
@@ -223,7 +223,7 @@ async fn a_state_that_is_large_is_not_read() {
     let ask = Ask { names: vec![name.clone()], state_of: Some(name.clone()) };
     let key = shop.record(&name).await.key;
     let () = shop.redis.hset(&key, "blob", vec![0_u8; 300 << 10]).await.unwrap();
-    assert_eq!(shop.watch.round(&ask, &[]).await.unwrap().state, Some((name, State::Large)));
+    assert_eq!(shop.watch.round(&ask, Some(&[])).await.unwrap().state, Some((name, State::Large)));
 
     let name = Name::new("sales", "book");
     let ask = Ask { names: vec![name.clone()], state_of: Some(name.clone()) };
@@ -231,11 +231,11 @@ async fn a_state_that_is_large_is_not_read() {
     let book = builder.spawn().await.unwrap();
     eventually("it is handled", async || book.stats().processed == 1).await;
     let small = State::Fields(vec![("paid".into(), r#"{"ada":"1"}"#.into())]);
-    assert_eq!(shop.watch.round(&ask, &[]).await.unwrap().state, Some((name.clone(), small)));
+    assert_eq!(shop.watch.round(&ask, Some(&[])).await.unwrap().state, Some((name.clone(), small)));
     let () = shop.redis.xadd("sales", "*", &[("customer", "eve"), ("cents", &"x".repeat(300 << 10))]).await.unwrap();
     let reads = shop.calls("hgetall").await;
     eventually("it is handled", async || book.stats().processed == 2).await;
-    assert_eq!(shop.watch.round(&ask, &[]).await.unwrap().state, Some((name, State::Large)));
+    assert_eq!(shop.watch.round(&ask, Some(&[])).await.unwrap().state, Some((name, State::Large)));
     assert_eq!(shop.calls("hgetall").await, reads);
 }
 
@@ -267,11 +267,21 @@ async fn a_user_without_some_rights_sees_the_rest() {
     let url = shop.server.url().replace("redis://", "redis://viewer:secret@");
     let (mut watch, mut search) = asking(&url, vec![]);
     let ask = Ask { names: vec![name], state_of: None };
-    let round = watch.round(&ask, &[]).await.unwrap();
+    let round = watch.round(&ask, Some(&[])).await.unwrap();
     assert_eq!(round.looks[0].seen.record().map(|record| (record.processed, record.standbys)), Some((2, None)));
     assert!(round.notes[0].starts_with("standbys cannot be counted: "), "{:?}", round.notes);
     let why = search.run().await.unwrap_err();
     assert!(why.contains("scan"), "{why}");
+
+    let () = shop.redis.xadd("plain", "*", &[("a", "b")]).await.unwrap();
+    let mut command = redis::cmd("ACL");
+    command.arg("SETUSER").arg("viewer").arg("+scan").arg("-xlen");
+    let () = command.query_async(&mut shop.redis).await.unwrap();
+    let found = search.run().await.unwrap();
+    assert_eq!((found.names.len(), found.letter_streams), (1, None));
+    assert!(found.notes[0].starts_with("dead letters cannot be looked for"), "{:?}", found.notes);
+    let round = watch.round(&ask, None).await.unwrap();
+    assert!(round.letters.is_none(), "what is not known is not 0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -308,7 +318,7 @@ async fn a_round_is_one_script_a_subscription_and_little_else() {
     let names: Vec<Name> = ["a", "b", "c", "d", "e", "f"].iter().map(|group| name("sales", group)).collect();
     let ask = Ask { names, state_of: None };
     let streams = ["dead".to_owned()];
-    shop.watch.round(&ask, &streams).await.unwrap();
+    shop.watch.round(&ask, Some(&streams)).await.unwrap();
     let mut counts = Vec::new();
     for _ in 0..2 {
         let mut now = Vec::new();
@@ -316,7 +326,7 @@ async fn a_round_is_one_script_a_subscription_and_little_else() {
             now.push(shop.calls(command).await);
         }
         counts.push(now);
-        shop.watch.round(&ask, &streams).await.unwrap();
+        shop.watch.round(&ask, Some(&streams)).await.unwrap();
     }
     let grown: Vec<u64> = counts[1].iter().zip(&counts[0]).map(|(now, before)| now - before).collect();
     assert_eq!(grown, [6 + 1, 0, 1, 0, 0, 0]);
