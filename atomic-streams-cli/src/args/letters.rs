@@ -14,7 +14,7 @@ pub enum LettersCommand {
         /// The dead-letter stream
         letters: String,
         /// How many at most
-        #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 20, value_parser = at_least_one)]
         count: usize,
         /// Those behind this letter
         #[arg(long, value_name = "ID")]
@@ -34,7 +34,7 @@ pub enum LettersCommand {
         #[command(flatten)]
         filter: Filter,
         /// How many at most
-        #[arg(long, short = 'n', value_name = "N", default_value_t = 100)]
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 100, value_parser = at_least_one)]
         count: usize,
     },
     /// Put entries back to the end of the streams that they came from, each exactly once
@@ -62,6 +62,10 @@ Examples:
         #[arg(long)]
         dry_run: bool,
     },
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "write a number from 1 on".into())
 }
 
 /// Which letters.

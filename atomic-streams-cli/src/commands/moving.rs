@@ -113,7 +113,7 @@ impl Show for Movement {
                 let _ = write!(text, ", from {before}: entries from there on are handled again{on}");
             }
             std::cmp::Ordering::Greater => {
-                let _ = write!(text, ", from {before}: entries between the two are left out{on}");
+                let _ = write!(text, ", from {before}: entries behind it, up to there, are left out{on}");
             }
             std::cmp::Ordering::Equal => text.push_str(", where it was"),
         }

@@ -1,17 +1,18 @@
 //! `publish`: adding entries.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use atomic_streams::{ErrorKind, Fields, Producer};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
-use serde::ser::{Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::args::PublishArgs;
 use crate::connect::Server;
 use crate::exit::{Exit, Failure};
-use crate::view::{Look, Show, bytes};
+use crate::view::{Look, Show, bytes, one_line};
 
 /// The longest line of standard input.
 const MAX_LINE_BYTES: u64 = 64 << 20;
@@ -35,7 +36,7 @@ pub async fn run(server: &Server, args: PublishArgs) -> Result<Published, Failur
     match args.object.as_deref() {
         None => {
             let fields: Fields = args.fields.into_iter().collect();
-            published.add(&producer, &fields, || bytes::line(&fields)).await?;
+            published.add(&producer, &fields).await?;
         }
         Some("-") => published.add_lines(&producer, io::stdin().lock()).await?,
         Some(object) => published.add_object(&producer, object, "--object").await?,
@@ -65,22 +66,17 @@ impl Published {
     }
 
     async fn add_object(&mut self, producer: &Producer, json: &str, place: &str) -> Result<(), Failure> {
-        let object: Object = serde_json::from_str(json).map_err(|error| {
+        let Object(fields) = serde_json::from_str(json).map_err(|error| {
             Failure::usage(format!("{place}: {error}; write a JSON object, such as {{\"sku\": \"A-1\"}}"))
         })?;
-        self.add(producer, &object, || json.trim().to_owned()).await
+        self.add(producer, &fields).await
     }
 
-    async fn add<T: Serialize>(
-        &mut self,
-        producer: &Producer,
-        message: &T,
-        preview: impl FnOnce() -> String,
-    ) -> Result<(), Failure> {
+    async fn add(&mut self, producer: &Producer, fields: &Fields) -> Result<(), Failure> {
         if self.dry_run {
-            self.preview.push(preview());
+            self.preview.push(bytes::line(fields));
         } else {
-            let added = producer.publish(&self.stream, message).await.map_err(|error| {
+            let added = producer.publish(&self.stream, fields).await.map_err(|error| {
                 let kind = error.kind();
                 let mut failure = Failure::from(error);
                 if kind == ErrorKind::Unavailable {
@@ -104,49 +100,29 @@ impl Show for Published {
             text += &format!("{id}\n");
         }
         for preview in &self.preview {
-            text += &format!("would be added to {}: {preview}\n", self.stream);
+            text += &format!("would be added to {}: {preview}\n", one_line(&self.stream));
         }
         text
     }
 }
 
-/// A JSON object with its members in their order. Numbers and what is nested keep the digits that they were written with.
-struct Object(Vec<(String, Member)>);
+/// A JSON object as the fields of an entry, in its order. Numbers and what is nested keep the digits that they are written with;
+/// a member that is `null` is left out.
+struct Object(Fields);
 
-enum Member {
-    Null,
-    Bool(bool),
-    Text(String),
-    AsWritten(Box<RawValue>),
-}
-
-impl Member {
-    fn of(raw: Box<RawValue>) -> serde_json::Result<Self> {
-        Ok(match raw.get().as_bytes().first() {
-            Some(b'"') => Self::Text(serde_json::from_str(raw.get())?),
-            Some(b't') => Self::Bool(true),
-            Some(b'f') => Self::Bool(false),
-            Some(b'n') => Self::Null,
-            _ => Self::AsWritten(raw),
-        })
-    }
-}
-
-impl Serialize for Member {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_none(),
-            Self::Bool(value) => serializer.serialize_bool(*value),
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::AsWritten(raw) => serializer.serialize_str(raw.get()),
+/// What becomes of one member.
+fn value(raw: &RawValue) -> serde_json::Result<Option<Vec<u8>>> {
+    let text = raw.get();
+    Ok(match text.as_bytes().first() {
+        Some(b'n') => None,
+        Some(b'"') => Some(serde_json::from_str::<String>(text)?.into_bytes()),
+        Some(b'{' | b'[') => {
+            // What looks like JSON from the outside may still be none within.
+            serde_json::from_str::<Value>(text)?;
+            Some(text.into())
         }
-    }
-}
-
-impl Serialize for Object {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, member)| (name, member)))
-    }
+        _ => Some(text.into()),
+    })
 }
 
 impl<'de> Deserialize<'de> for Object {
@@ -161,11 +137,19 @@ impl<'de> Deserialize<'de> for Object {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut members = Vec::new();
-                while let Some((name, raw)) = map.next_entry()? {
-                    members.push((name, Member::of(raw).map_err(A::Error::custom)?));
+                let (mut fields, mut names) = (Fields::new(), HashSet::new());
+                while let Some((name, raw)) = map.next_entry::<String, Box<RawValue>>()? {
+                    if let Some(value) = value(&raw).map_err(A::Error::custom)? {
+                        fields.push(name.clone(), value);
+                    }
+                    if let Some(twice) = names.replace(name) {
+                        return Err(A::Error::custom(format!("`{twice}` is there twice")));
+                    }
                 }
-                Ok(Object(members))
+                if fields.is_empty() {
+                    return Err(A::Error::custom("an entry needs a field, and none of its members makes one"));
+                }
+                Ok(Object(fields))
             }
         }
 

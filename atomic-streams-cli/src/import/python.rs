@@ -130,7 +130,8 @@ fn readers(list: &str) -> Vec<String> {
         let of = |name: &str| {
             line.split(' ').find_map(|field| field.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
         };
-        let is_recent = of("idle").parse::<u64>().is_ok_and(|idle| idle <= RECENT_S);
+        // Who is blocked waits for an entry, for however long.
+        let is_recent = of("flags").contains('b') || of("idle").parse::<u64>().is_ok_and(|idle| idle <= RECENT_S);
         let library = of("lib-name");
         if of("cmd") == "xread" && is_recent && (library.is_empty() || library.contains("redis-py")) {
             found.push(of("addr").to_owned());
@@ -157,7 +158,8 @@ mod tests {
             line("1.1.1.1:4", "idle=3 flags=N cmd=xread user=default"),
             line("1.1.1.1:5", "idle=0 flags=b cmd=xread lib-name=redis-rs lib-ver=1"),
             line("1.1.1.1:6", "idle=0 flags=N cmd=client|list lib-name=redis-py"),
+            line("1.1.1.1:7", "idle=60 flags=b cmd=xread lib-name=redis-py"),
         ];
-        assert_eq!(readers(&list.concat()), ["1.1.1.1:1", "1.1.1.1:2", "1.1.1.1:3"]);
+        assert_eq!(readers(&list.concat()), ["1.1.1.1:1", "1.1.1.1:2", "1.1.1.1:3", "1.1.1.1:7"]);
     }
 }

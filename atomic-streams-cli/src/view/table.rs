@@ -5,8 +5,8 @@ use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, Width,
 use super::Look;
 use super::bytes::is_obeyed;
 
-/// A column is not made narrower than this, or than what it holds: a terminal that is too narrow for all of them breaks the lines
-/// as it likes, which is better to read than one character a line.
+/// A column is not made narrower than this, or than what it holds. Where the terminal is too narrow for that, it breaks the lines as
+/// it likes, which is better to read than a few characters a line.
 const MIN_COLUMN: u16 = 8;
 
 /// Blanks behind a column.
@@ -85,8 +85,10 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
+    /// Cells of one column are all of one kind: the first row tells which.
     pub fn text(self, look: &Look) -> String {
-        let mut table = bare(look);
+        let mut table = comfy_table::Table::new();
+        table.load_style(presets::NOTHING);
         if !self.headings.is_empty() {
             table.set_header(self.headings.iter().map(|heading| {
                 let cell = comfy_table::Cell::new(heading);
@@ -102,13 +104,24 @@ impl Table {
         for row in self.rows {
             table.add_row(row.into_iter().map(|cell| cell.cell(look.colors)).collect::<Vec<_>>());
         }
+        let mut least_width = 0_usize;
         let widths = table.column_max_content_widths();
         for ((at, column), width) in table.column_iter_mut().enumerate().zip(widths) {
+            let is_whole = whole.contains(&at);
+            let least = PADDING + if is_whole { width } else { width.min(MIN_COLUMN) };
+            least_width += usize::from(least);
             column.set_padding((0, PADDING));
-            column.set_constraint(match whole.contains(&at) {
+            column.set_constraint(match is_whole {
                 true => ColumnConstraint::ContentWidth,
-                false => ColumnConstraint::LowerBoundary(Width::Fixed(width.min(MIN_COLUMN) + PADDING)),
+                false => ColumnConstraint::LowerBoundary(Width::Fixed(least)),
             });
+        }
+        match look.width.filter(|width| least_width <= usize::from(*width)) {
+            Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
+            None => table.set_content_arrangement(ContentArrangement::Disabled).force_no_tty(),
+        };
+        if look.colors {
+            table.enforce_styling();
         }
         let mut text = String::new();
         for line in table.lines() {
@@ -117,19 +130,6 @@ impl Table {
         }
         text
     }
-}
-
-fn bare(look: &Look) -> comfy_table::Table {
-    let mut table = comfy_table::Table::new();
-    table.load_style(presets::NOTHING);
-    match look.width {
-        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
-        None => table.set_content_arrangement(ContentArrangement::Disabled).force_no_tty(),
-    };
-    if look.colors {
-        table.enforce_styling();
-    }
-    table
 }
 
 /// A value of the server may hold anything, also what a terminal obeys.

@@ -40,6 +40,23 @@ async fn publish_adds_fields_or_objects_in_their_order() {
     {
         shop.run(line).await.refused(2);
     }
+    let deep = "[".repeat(5_000) + &"]".repeat(5_000);
+    for (members, says) in [
+        ("", "none of its members makes one"),
+        (r#""a": null"#, "none of its members makes one"),
+        (r#""a": 1, "b": 2, "a": null"#, "`a` is there twice"),
+        (r#""a": ["\ud800"]"#, "escape"),
+        (&format!(r#""a": {deep}"#), "recursion"),
+    ] {
+        for dry_run in ["", "--dry-run"] {
+            let error = shop.run(&format!("publish new --object '{{{members}}}' {dry_run}")).await.refused(2);
+            assert!(error.contains(says), "{error}");
+        }
+    }
+    let shown = shop.run("publish new --object '{\"a\": \"\u{202e}x\"}' --dry-run").await.done();
+    assert_eq!(shown, "would be added to new: a=\\u{202e}x\n");
+    let error = shop.run("show 'no\u{202e}ne' audit").await.refused(3);
+    assert!(error.contains("no\\u{202e}ne"), "{error}");
     assert_eq!(shop.run("publish new a=b --dry-run").await.done(), "would be added to new: a=b\n");
     let length: u64 = shop.redis.xlen("new").await.unwrap();
     assert_eq!(length, 3);

@@ -66,7 +66,7 @@ async fn letters_are_searched_by_text_origin_and_time() {
     assert_eq!((json.as_array().unwrap().len(), &json[0]["id"]), (1, &json!(ids[1])));
     assert_eq!(
         shop.run("dead-letters search sales:dead --group audit").await.done(),
-        "no such dead letters among the 3 entries of sales:dead\n"
+        "no dead letter among the 3 entries of sales:dead is as asked for\n"
     );
 }
 

@@ -47,9 +47,8 @@ pub(super) fn of_failover(facts: &Facts, durability: Durability) -> String {
                 .to_owned()
         }
         (Some(replicas), _) if replicas < u64::from(durability.replicas()) => format!(
-            "There are {replicas} replicas, and `durability({durability})` waits for {}: nothing is reported as done until so many are \
-             connected, and a failover loses nothing that was",
-            durability.replicas()
+            "`durability({durability})` waits for more replicas than are connected ({replicas}): nothing is reported as done until there \
+             are enough, and a failover to one that has it loses nothing that was"
         ),
         (Some(replicas), _) if durability.replicas() > 0 => format!(
             "A failover loses nothing that a consumer has reported, if it promotes one of the {} of {replicas} replicas that have it; \

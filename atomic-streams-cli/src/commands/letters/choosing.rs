@@ -31,8 +31,8 @@ impl Choice<'_> {
         Ok(count)
     }
 
-    /// Calls for each of them, in their order, until it is told not to go on; returns how many entries the stream has. Those that come meanwhile are left out, so that
-    /// entries which fail again go round no more than once.
+    /// Calls for each of them, in their order, until it is told not to go on; returns how many entries the stream has. Those that
+    /// come meanwhile are left out, so that entries which fail again go round no more than once.
     pub async fn each(
         &self,
         server: &Server,

@@ -50,7 +50,8 @@ async fn list(
             Ok(found.len() < count)
         })
         .await?;
-    Ok(Letters { found, entries, stream: letters.to_owned() })
+    let is_chosen = !filter.is_empty() || after.is_some();
+    Ok(Letters { found, entries, stream: letters.to_owned(), is_chosen })
 }
 
 async fn show(server: &Server, letters: &str, id: EntryId) -> Result<Letter, Failure> {

@@ -6,7 +6,7 @@ use atomic_streams::DeadLetter;
 use serde::Serialize;
 
 use crate::view::bytes::{self, Bytes, Members};
-use crate::view::{Cell, Hue, Look, Show, Table, count, time};
+use crate::view::{Cell, Hue, Look, Show, Table, count, one_line, time};
 
 /// So much of the error stands in a list.
 const SHORT_ERROR: usize = 60;
@@ -40,6 +40,9 @@ pub struct Letters {
     pub entries: u64,
     #[serde(skip)]
     pub stream: String,
+    /// Not all were asked for.
+    #[serde(skip)]
+    pub is_chosen: bool,
 }
 
 impl Letter {
@@ -65,13 +68,11 @@ impl Letter {
 impl Show for Letters {
     fn text(&self, look: &Look) -> String {
         if self.found.is_empty() {
-            return match self.entries {
-                0 => "no dead letters\n".to_owned(),
-                entries => format!(
-                    "no such dead letters among the {} of {}\n",
-                    count(entries, "entry", "entries"),
-                    self.stream
-                ),
+            let among = format!("among the {} of {}", count(self.entries, "entry", "entries"), one_line(&self.stream));
+            return match (self.entries, self.is_chosen) {
+                (0, _) => "no dead letters\n".to_owned(),
+                (_, true) => format!("no dead letter {among} is as asked for\n"),
+                (_, false) => format!("no dead letter that can be read {among}\n"),
             };
         }
         let mut table = Table::new(&["ID", "STREAM", "GROUP", "ENTRY", "GIVEN UP", "TRIES", "ERROR"]);

@@ -88,7 +88,7 @@ impl Tallies {
 /// Which of these streams have a dead letter as their newest entry.
 ///
 /// # Errors
-/// [`Refused`](Trouble::Refused): the user may run none of the commands that this takes.
+/// [`Refused`](Trouble::Refused): the user may look at none of them.
 pub(super) async fn letter_streams(asking: &mut Asking, streams: &[String]) -> Result<Vec<String>, Trouble> {
     let (mut found, mut answers, mut refused) = (Vec::new(), 0, None);
     for part in streams.chunks(100) {
@@ -104,8 +104,7 @@ pub(super) async fn letter_streams(asking: &mut Asking, streams: &[String]) -> R
                         found.push(stream.clone());
                     }
                 }
-                // One that is not this user's to read does not hold this user's dead letters; but if all are refused, it is the
-                // commands.
+                // One that is not this user's to read does not hold this user's dead letters; but if none is, none is known.
                 Err(Trouble::Refused(why)) => refused = Some(why),
                 Err(absent) => return Err(absent),
             }
