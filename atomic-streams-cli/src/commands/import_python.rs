@@ -73,27 +73,31 @@ pub async fn run(server: &Server, args: &ImportArgs) -> Result<Import, Failure> 
     })
 }
 
-/// A consumer that still runs would go on from its own position.
+/// A consumer that still runs would go on from its own position. While it waits for an entry it can be seen among the connections;
+/// while it handles entries, its position moves.
 async fn refuse_running(redis: &mut MultiplexedConnection, kept: &Kept) -> Result<(), Failure> {
-    let in_use = |why: String| {
-        let words = format!(
-            "the Python consumer seems to be running: {why}. Stop it first, or say --stopped if this is another program"
-        );
-        Err(Failure::new(Exit::InUse, words))
-    };
-    if let Some(readers) = python::running(redis).await? {
-        return match readers.as_slice() {
-            [] => Ok(()),
-            readers => in_use(format!("a client at {} reads streams as it does", readers.join(", "))),
-        };
-    }
+    refuse_readers(redis).await?;
     tokio::time::sleep(WATCH).await;
     let now: Result<Option<Vec<u8>>, _> = cmd("GET").arg(&kept.index_key).query_async(redis).await;
     match now {
-        Ok(now) if now.as_ref() == Some(&kept.index) => Ok(()),
-        Ok(_) => in_use("its position has moved".to_owned()),
+        Ok(now) if now.as_ref() == Some(&kept.index) => refuse_readers(redis).await,
+        Ok(_) => Err(in_use("its position has moved")),
         Err(error) => Err(Failure::new(Exit::Failed, format!("`{}` cannot be read: {error}", kept.index_key))),
     }
+}
+
+async fn refuse_readers(redis: &mut MultiplexedConnection) -> Result<(), Failure> {
+    match python::running(redis).await?.as_deref() {
+        None | Some([]) => Ok(()),
+        Some(readers) => Err(in_use(&format!("a client at {} reads streams as it does", readers.join(", ")))),
+    }
+}
+
+fn in_use(why: &str) -> Failure {
+    let words = format!(
+        "the Python consumer seems to be running: {why}. Stop it first, or say --stopped if this is another program"
+    );
+    Failure::new(Exit::InUse, words)
 }
 
 /// The record, and what its fields were.

@@ -1,6 +1,7 @@
 //! import-python: going on where a consumer of the Python library has stopped.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use atomic_streams::{
     Consumer, Handler, HandlerResult, Persistable, StateMap, StateReader, StateSet, Transaction, async_trait,
@@ -11,6 +12,8 @@ use serde::Deserialize;
 use serde_json::json;
 use support::{Proxy, eventually};
 use tokio::process::Command;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::ran::{run_with, words};
 use crate::shop::{INVENTORY, Shop};
@@ -54,7 +57,7 @@ async fn goes_on(shop: &mut Shop, sales: &[(&str, i64)]) {
     let consumer = builder.spawn().await.unwrap();
     let last = shop.admin.stream("sales").await.unwrap().last_id;
     let reader = StateReader::new(shop.server.url(), "sales", INVENTORY).unwrap();
-    let found = reader.read_at_least::<Inventory>(last, std::time::Duration::from_secs(30)).await.unwrap().state;
+    let found = reader.read_at_least::<Inventory>(last, Duration::from_secs(30)).await.unwrap().state;
     let of = |sku: &str| sales.iter().filter(|(sold, _)| *sold == sku).map(|(_, quantity)| quantity).sum::<i64>();
     assert_eq!((found.sold, found.rate), (sales.iter().map(|(_, quantity)| quantity).sum(), 1.5));
     for sku in ["A-1", "B-7", "C-3"] {
@@ -264,25 +267,52 @@ async fn a_client_that_reads_as_python_does_is_taken_for_a_running_consumer() {
         .await
         .unwrap();
     let url = format!("redis://mover:secret@{}/", shop.server.addr());
-    let mut moving = shop.redis.clone();
-    let ids: Vec<String> = (1..=3).map(|n| shop.id(n).to_string()).collect();
-    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
-    let moves = tokio::spawn(async move {
-        for id in ids.iter().cycle() {
-            let () = moving.set(INDEX, id).await.unwrap();
-            if stopped.try_recv().is_ok() {
-                break;
-            }
-        }
-    });
+    let moving = moving(&shop);
     let error = shop.run(&format!("{LINE} --url {url}")).await.refused(4);
     assert!(error.contains("moved") || error.contains("changed"), "{error}");
-    stop.send(()).unwrap();
-    moves.await.unwrap();
+    moving.stop().await;
     let () = shop.redis.set(INDEX, shop.id(3).to_string()).await.unwrap();
     shop.run(&format!("{LINE} --url {url} --dry-run")).await.done();
     shop.run(&format!("{LINE} --stopped")).await.done();
     reading.abort();
+}
+
+/// While it handles entries, its last command is not one that reads.
+#[tokio::test]
+async fn a_consumer_that_is_busy_is_seen_by_its_position() {
+    let (shop, _) = recorded().await;
+    let moving = moving(&shop);
+    let error = shop.run(LINE).await.refused(4);
+    assert!(error.contains("moved") || error.contains("changed"), "{error}");
+    moving.stop().await;
+}
+
+/// The position moves until it is told to stop, slower than it is read and faster than it is watched.
+struct Moving {
+    stop: oneshot::Sender<()>,
+    moves: JoinHandle<()>,
+}
+
+fn moving(shop: &Shop) -> Moving {
+    let (mut redis, first_ms) = (shop.redis.clone(), shop.id(1).ms);
+    let (stop, mut stopped) = oneshot::channel();
+    let moves = tokio::spawn(async move {
+        // Never where it was before: who looks twice must see it move.
+        for seq in 1_u64.. {
+            let () = redis.set(INDEX, format!("{first_ms}-{seq}")).await.unwrap();
+            if tokio::time::timeout(Duration::from_millis(100), &mut stopped).await.is_ok() {
+                break;
+            }
+        }
+    });
+    Moving { stop, moves }
+}
+
+impl Moving {
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.moves.await.unwrap();
+    }
 }
 
 #[tokio::test]
