@@ -179,6 +179,22 @@ async fn a_publish_that_could_not_be_undone_is_not_begun() {
 }
 
 #[tokio::test]
+async fn the_right_to_undo_is_asked_for_each_output() {
+    let mut bench = Bench::start().await;
+    user(&mut bench, KEYS, "+@all").await;
+    let handler = Ledger::default().and_to("copies");
+    let consumer = as_worker(&bench).handler(handler).spawn().await.unwrap();
+    bench.add(0..20).await;
+    bench.settled_exactly().await;
+    let rules = ["ACL", "SETUSER", "worker", "-xdel", "(~running-sums +xdel)"];
+    let () = redis::cmd(rules[0]).arg(&rules[1..]).query_async(&mut bench.redis).await.unwrap();
+    bench.add(20..40).await;
+    let error = ended(&consumer).await;
+    assert!(error.kind() == ErrorKind::Denied && error.to_string().contains("copies"), "{error}");
+    bench.books().await.assert_are_of(&(0..20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_wrong_password_or_none_refuses_the_start() {
     let bench = Bench::with(Server::builder().password("secret")).await;
     for url in [format!("redis://:guess@{}/", bench.proxy.addr()), bench.proxy.url()] {
