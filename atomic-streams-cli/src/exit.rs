@@ -1,12 +1,10 @@
 //! How it went, for people in words and for scripts in a number.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::process::ExitCode;
 
 use atomic_streams::admin::MAX_STATE_ENTRIES;
 use atomic_streams::{Error, ErrorKind, InvalidEntryId, StateError};
-
-use crate::view::one_line;
 
 /// The numbers that a script may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +65,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Names and what the server says may hold anything.
-        self.words.split('\n').enumerate().try_for_each(|(at, line)| {
-            if at > 0 {
-                f.write_char('\n')?;
-            }
-            f.write_str(&one_line(line))
-        })
+        f.write_str(&self.words)
     }
 }
 

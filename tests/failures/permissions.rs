@@ -1,6 +1,6 @@
 //! What a user may not do: refused at the start, or withdrawn under a running consumer.
 
-use atomic_streams::{ConsumerBuilder, ErrorKind};
+use atomic_streams::{ConsumerBuilder, ConsumerHandle, ErrorKind};
 use redis::AsyncCommands;
 use support::Server;
 
@@ -161,14 +161,20 @@ async fn an_output_withdrawn_while_running_leaves_nothing_of_the_outputs_before_
     bench.books().await.assert_are_of(&(0..20).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn a_publish_that_could_not_be_undone_is_not_begun() {
+/// A consumer that publishes to two outputs, and has done so.
+async fn publishing_twice() -> (Bench, ConsumerHandle) {
     let mut bench = Bench::start().await;
     user(&mut bench, KEYS, "+@all").await;
     let handler = Ledger::default().and_to("copies");
     let consumer = as_worker(&bench).handler(handler).spawn().await.unwrap();
     bench.add(0..20).await;
     bench.settled_exactly().await;
+    (bench, consumer)
+}
+
+#[tokio::test]
+async fn a_publish_that_could_not_be_undone_is_not_begun() {
+    let (mut bench, consumer) = publishing_twice().await;
     // The second output refuses, and the first could not be taken back.
     let () = bench.redis.set("copies", "a string").await.unwrap();
     bench.run("ACL SETUSER worker -xdel").await;
@@ -180,12 +186,7 @@ async fn a_publish_that_could_not_be_undone_is_not_begun() {
 
 #[tokio::test]
 async fn the_right_to_undo_is_asked_for_each_output() {
-    let mut bench = Bench::start().await;
-    user(&mut bench, KEYS, "+@all").await;
-    let handler = Ledger::default().and_to("copies");
-    let consumer = as_worker(&bench).handler(handler).spawn().await.unwrap();
-    bench.add(0..20).await;
-    bench.settled_exactly().await;
+    let (mut bench, consumer) = publishing_twice().await;
     let rules = ["ACL", "SETUSER", "worker", "-xdel", "(~running-sums +xdel)"];
     let () = redis::cmd(rules[0]).arg(&rules[1..]).query_async(&mut bench.redis).await.unwrap();
     bench.add(20..40).await;

@@ -15,7 +15,7 @@ use crate::import::pickle;
 use crate::import::python::{self, Kept};
 use crate::view::{Cell, Look, Show, Table, time};
 
-/// How long it is watched whether the position moves, where the user may not see who is connected.
+/// How long it is watched whether the position moves.
 const WATCH: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize)]

@@ -7,7 +7,7 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 /// Whether a terminal does something else with it than to show it: control characters, and those that turn the direction of what
 /// follows, behind which a line can say the opposite of what it shows.
-pub fn is_obeyed(each: char) -> bool {
+fn is_obeyed(each: char) -> bool {
     each.is_control()
         || matches!(each, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

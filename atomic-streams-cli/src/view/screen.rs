@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::View;
+use super::{View, one_line};
 use crate::args::{ColorChoice, OutputArgs};
 use crate::exit::{Exit, Failure};
 
@@ -79,8 +79,10 @@ impl Screen {
     pub fn complain(&self, failure: &Failure) {
         if !failure.words.is_empty() {
             let label = if self.colors_errors { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
+            // Names and what the server says may hold anything.
+            let lines: Vec<String> = failure.words.lines().map(one_line).collect();
             // Where nobody hears it, the exit code remains.
-            let _ = writeln!(io::stderr(), "{label} {failure}");
+            let _ = writeln!(io::stderr(), "{label} {}", lines.join("\n"));
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, Width, presets};
 
-use super::Look;
-use super::bytes::is_obeyed;
+use super::{Look, bytes};
 
 /// A column is not made narrower than this, or than what it holds. Where the terminal is too narrow for that, it breaks the lines as
 /// it likes, which is better to read than a few characters a line.
@@ -134,16 +133,5 @@ impl Table {
 
 /// A value of the server may hold anything, also what a terminal obeys.
 pub fn one_line(text: &str) -> String {
-    if !text.chars().any(is_obeyed) {
-        return text.to_owned();
-    }
-    let mut line = String::with_capacity(text.len() + 8);
-    for each in text.chars() {
-        if is_obeyed(each) {
-            line.extend(each.escape_default());
-        } else {
-            line.push(each);
-        }
-    }
-    line
+    bytes::text(text.as_bytes())
 }
